@@ -1,0 +1,30 @@
+/*
+ * A spin lock for short critical sections. Fair enough for a boot: the holders run with
+ * interrupts off and never block. Not recursive.
+ */
+#ifndef PAGESTAGE_LOCK_H
+#define PAGESTAGE_LOCK_H
+
+#include <stdatomic.h>
+
+struct ps_lock {
+    atomic_flag held;
+};
+
+#define PS_LOCK_INIT     \
+    {                    \
+        ATOMIC_FLAG_INIT \
+    }
+
+static inline void ps_lock_acquire(struct ps_lock *lock)
+{
+    while (atomic_flag_test_and_set_explicit(&lock->held, memory_order_acquire))
+        __builtin_ia32_pause();
+}
+
+static inline void ps_lock_release(struct ps_lock *lock)
+{
+    atomic_flag_clear_explicit(&lock->held, memory_order_release);
+}
+
+#endif

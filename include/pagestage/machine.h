@@ -1,0 +1,42 @@
+/*
+ * The machine as the library sees it: how to reach a physical frame, what the processor
+ * can do, and how other processors are told that a translation died.
+ *
+ * There is one structure a machine and every layer points to it; the library has no other
+ * state that is shared between layers. The stage fills it in on hardware, the host tests
+ * fill it in for a simulated machine.
+ */
+#ifndef PAGESTAGE_MACHINE_H
+#define PAGESTAGE_MACHINE_H
+
+#include <pagestage/types.h>
+
+/* A set of translations that must be dead on every processor before a call returns. */
+struct ps_invalidation {
+    ps_virt_t first;
+    ps_pages_t pages; /* to invalidate one by one; 0: everything, global entries included */
+};
+
+struct ps_machine {
+    /* Where physical address 0 appears. Changed once, by the stage, when it changes the root. */
+    uint64_t direct_map;
+
+    /* Constant after the machine was set up. */
+    uint8_t physical_bits; /* MAXPHYADDR: 36 to 52 */
+    uint8_t levels;        /* of the page tables: 4 or 5 */
+    bool no_execute;       /* EFER.NXE is on; without it PS_EXECUTE cannot be withheld */
+    bool gib_leaves;       /* CPUID says that 1 GiB leaves exist */
+    bool global_leaves;    /* CR4.PGE is on */
+
+    /* More pages than this in one round: a full flush is cheaper than single ones. */
+    uint32_t flush_threshold;
+
+    /*
+     * Carry out one round on all other processors and return when they are done. NULL on a
+     * machine with one running processor. The local round is the library's own.
+     */
+    void (*shootdown)(void *context, const struct ps_invalidation *what);
+    void *shootdown_context;
+};
+
+#endif

@@ -1,0 +1,267 @@
+/*
+ * Page tables: a hardware address space of 4 or 5 levels.
+ *
+ * Level 1 holds 4 KiB leaves, level 2 leaves of 2 MiB or tables, level 3 leaves of 1 GiB
+ * or tables, the levels above only tables. An entry is in one of five forms:
+ *
+ *     empty      all 64 bits zero
+ *     table      present, points to a table; carries the number of used entries in it
+ *     leaf       present, maps 4 KiB, 2 MiB or 1 GiB
+ *     permanent  a leaf that is never cut: it can only be unmapped or changed whole
+ *     retired    not present, between the invalidation of a leaf or table and its release
+ *
+ *     root ----> table ----> table ----> table ----> leaf, leaf, empty, leaf ...
+ *                  \-> 1 GiB leaf \-> 2 MiB leaf
+ *
+ * Unmapping is three steps: retire (entries become not present but remember their frame),
+ * one TLB round, sweep (entries become empty, frames and empty tables are released). So
+ * nothing is reused before its translation is dead, one operation causes one round however
+ * large it is, and no list has to be kept anywhere.
+ *
+ * Cutting a large leaf takes a table. It was deposited when the leaf was mapped (one frame
+ * for 2 MiB, 513 for 1 GiB) and comes back when the leaf goes. That is why unmap and
+ * protect never fail for lack of memory. Permanent leaves have no deposit.
+ *
+ * Tables are frames tagged PS_FRAME_TABLE. A table is freed as soon as its last entry is
+ * gone, except the root and the tables made by ps_page_table_anchor(). Who owns the frames
+ * behind leaves is not known here.
+ *
+ * Rules that hold in every table: no leaf is writable and executable; page 0 is never
+ * mapped; no leaf is larger than the processor allows; a present entry is written once and
+ * whole; unused entries are zero.
+ *
+ * Locking: every call takes the table's lock and may come from any processor, but for
+ * create and destroy. Visitors and release callbacks run under that lock and must not call
+ * back into the same page table. Lock order: page table, then frame pool.
+ *
+ * Arguments: an address is page-aligned and canonical for the number of levels, and the
+ * range does not wrap, nor cross from the lower to the upper half; otherwise
+ * PS_INVALID_ARGS. No pages at all is PS_OK and does nothing. Every call on a page table
+ * that was not created is PS_BAD_STATE. On failure nothing has changed: no leaf, no table,
+ * no counter, no frame.
+ */
+#ifndef PAGESTAGE_PAGE_TABLE_H
+#define PAGESTAGE_PAGE_TABLE_H
+
+#include <pagestage/access.h>
+#include <pagestage/frame_pool.h>
+#include <pagestage/lock.h>
+#include <pagestage/machine.h>
+#include <pagestage/tlb.h>
+
+/* Leaf sizes are levels: PS_LEAF_4K == 1, PS_LEAF_2M == 2, PS_LEAF_1G == 3. */
+enum ps_leaf {
+    PS_LEAF_4K = 1,
+    PS_LEAF_2M = 2,
+    PS_LEAF_1G = 3,
+};
+
+struct ps_page_table_counters {
+    uint64_t leaves[4]; /* present leaves by level; [0] unused */
+    uint64_t tables;    /* table frames in use, the root included */
+    uint64_t deposited; /* frames kept for cutting large leaves */
+    uint64_t demotions; /* large leaves cut so far */
+    uint64_t rounds;    /* invalidation rounds so far */
+};
+
+struct ps_page_table {
+    struct ps_lock lock;
+
+    /* Constant after create. */
+    const struct ps_machine *machine;
+    struct ps_frame_pool *pool;
+    ps_frame_t root;
+    uint8_t levels;
+
+    /* Under the lock. */
+    ps_frame_t deposit; /* list of frames for cutting leaves, linked through themselves */
+    struct ps_page_table_counters counters;
+};
+
+/*
+ * An empty address space: allocates the root.
+ * table   zero-filled; machine and pool outlive it
+ * PS_INVALID_ARGS (NULL), PS_BAD_STATE (already created), PS_NO_MEMORY.
+ */
+PS_MUST_CHECK ps_status ps_page_table_create(struct ps_page_table *table,
+                                             const struct ps_machine *machine,
+                                             struct ps_frame_pool *pool);
+
+/*
+ * Free the root and all anchored tables; the structure is zero afterwards.
+ * PS_BAD_STATE when not created, or when a leaf is still mapped.
+ */
+PS_MUST_CHECK ps_status ps_page_table_destroy(struct ps_page_table *table);
+
+/*
+ * Make the tables of the level below the root exist for [va, va + pages), for good: address
+ * spaces that share them see whatever is mapped there later.
+ * PS_NO_MEMORY.
+ */
+PS_MUST_CHECK ps_status ps_page_table_anchor(struct ps_page_table *table, ps_virt_t va,
+                                             ps_pages_t pages);
+
+/*
+ * Let `table` see the upper half of `from`: copies the root entries of all tables anchored
+ * there. Those entries are not owned by `table`, never freed or counted by it, and calls on
+ * `table` for addresses under them answer PS_ACCESS_DENIED.
+ * PS_BAD_STATE: `table` has something in the upper half already; different levels.
+ */
+PS_MUST_CHECK ps_status ps_page_table_share_upper(struct ps_page_table *table,
+                                                  const struct ps_page_table *from);
+
+/* What a map call does with a page that is mapped already. */
+enum ps_existing {
+    PS_EXISTING_ERROR,   /* PS_ALREADY_EXISTS, nothing mapped */
+    PS_EXISTING_SKIP,    /* keep the old leaf, whatever it is */
+    PS_EXISTING_UPGRADE, /* replace it by another frame or more access; never by less access */
+};
+
+/*
+ * Map `pages` frames, wherever they are, as 4 KiB leaves at consecutive addresses.
+ *
+ * frames    array of `pages` numbers, read only; frame n appears at va + n pages
+ * attr      ps_attr_is_valid()
+ * existing  see above. Upgrade of the same frame adds access and never takes any away.
+ *           Another frame in place of a writable one is put there break-before-make, with
+ *           one TLB round; a page inside a large leaf counts as existing and is cut out of
+ *           it only where it must be replaced.
+ * TLB       nothing to invalidate for pages that were absent; otherwise done here.
+ * PS_INVALID_ARGS    also for an invalid attr, or a frame beyond machine->physical_bits
+ * PS_ACCESS_DENIED   page 0; an address under a shared entry; a page that would have to be
+ *                    cut out of a permanent large leaf
+ * PS_ALREADY_EXISTS  with PS_EXISTING_ERROR
+ * PS_NO_MEMORY       no frame for a table
+ * Cost: one walk per table touched, one store a leaf.
+ */
+PS_MUST_CHECK ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va,
+                                          const ps_frame_t *frames, ps_pages_t pages,
+                                          ps_attr_t attr, enum ps_existing existing);
+
+enum {
+    PS_MAP_PERMANENT = 1u << 0, /* large leaves without deposit, never cut */
+    PS_MAP_SMALL = 1u << 1,     /* 4 KiB leaves only */
+};
+
+/*
+ * Map `pages` contiguous frames from `first` on, with the largest leaf that fits at each
+ * point: address, frame and rest of the length all allow it, and the processor has it.
+ * Statuses as ps_page_table_map() with PS_EXISTING_ERROR; PS_INVALID_ARGS also for an
+ * unknown flag.
+ */
+PS_MUST_CHECK ps_status ps_page_table_map_run(struct ps_page_table *table, ps_virt_t va,
+                                              ps_frame_t first, ps_pages_t pages, ps_attr_t attr,
+                                              unsigned flags);
+
+/* Told of every run of frames that a sweep released: [first, first + pages). */
+struct ps_frame_release {
+    void (*release)(void *context, ps_frame_t first, ps_pages_t pages);
+    void *context;
+};
+
+/*
+ * Unmap [va, va + pages): retire, one TLB round, sweep. Holes are fine. A large leaf of
+ * which only a part is unmapped is cut; its other pages stay mapped throughout.
+ *
+ * release   NULL, or called for each released run of frames after the round, in ascending
+ *           order of address; runs are as long as leaves allow and may be as short as one
+ * Never fails for lack of memory.
+ * PS_ACCESS_DENIED  part of a permanent large leaf; an address under a shared entry
+ */
+PS_MUST_CHECK ps_status ps_page_table_unmap(struct ps_page_table *table, ps_virt_t va,
+                                            ps_pages_t pages,
+                                            const struct ps_frame_release *release);
+
+/*
+ * The same in its steps, so that several ranges share one round:
+ * retire each range into the gather, flush the gather, sweep each range.
+ * Between retire and sweep the range is still in use: mapping there is PS_ALREADY_EXISTS.
+ * Sweep releases only what was retired and cannot fail on a range that retire accepted.
+ */
+PS_MUST_CHECK ps_status ps_page_table_retire(struct ps_page_table *table, ps_virt_t va,
+                                             ps_pages_t pages, struct ps_tlb_gather *gather);
+PS_MUST_CHECK ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt_t va,
+                                            ps_pages_t pages,
+                                            const struct ps_frame_release *release);
+
+/*
+ * Give every mapped page of [va, va + pages) the attributes `attr`; holes are fine. Large
+ * leaves are cut where only a part changes. Accessed and dirty bits are kept.
+ * TLB: one round here when any page lost access or changed its memory type.
+ * Never fails for lack of memory. PS_INVALID_ARGS (attr), PS_ACCESS_DENIED as unmap.
+ */
+PS_MUST_CHECK ps_status ps_page_table_protect(struct ps_page_table *table, ps_virt_t va,
+                                              ps_pages_t pages, ps_attr_t attr);
+
+struct ps_translation {
+    ps_frame_t frame; /* of the 4 KiB page asked for, also inside a large leaf */
+    ps_attr_t attr;
+    enum ps_leaf leaf;
+    bool permanent;
+    bool accessed;
+    bool dirty;
+};
+
+/* What `va` (any alignment) translates to. PS_NOT_FOUND when it does not. O(levels). */
+PS_MUST_CHECK ps_status ps_page_table_query(struct ps_page_table *table, ps_virt_t va,
+                                            struct ps_translation *translation);
+
+struct ps_mapped_range {
+    ps_virt_t va;
+    ps_pages_t pages;
+    ps_frame_t frame; /* of the first page; the range is contiguous */
+    ps_attr_t attr;
+    enum ps_leaf leaf; /* size of all leaves in it */
+    bool permanent;
+};
+
+/*
+ * Read the tables back: calls `visit` for every maximal range of equal leaves with
+ * contiguous frames, in ascending order of address, shared entries left out. Stops when
+ * `visit` returns false. Cost: O(tables * 512).
+ */
+void ps_page_table_for_each(struct ps_page_table *table,
+                            bool (*visit)(void *context, const struct ps_mapped_range *range),
+                            void *context);
+
+/*
+ * Call `visit` for every leaf in [va, va + pages) that was accessed (or written) since the
+ * last harvest, and clear those bits. A large leaf counts as a whole and is visited with
+ * its whole range. TLB: one round when a bit was cleared.
+ */
+PS_MUST_CHECK ps_status ps_page_table_harvest(
+    struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+    void (*visit)(void *context, ps_virt_t va, ps_pages_t pages, bool dirty), void *context);
+
+struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table);
+
+/*
+ * Walk everything and check it: used-entry counts, empty entries zero, nothing retired, no
+ * reserved bit, no writable and executable leaf, page 0 absent, no leaf the processor does
+ * not have, every table a frame of the pool tagged as a table and reached once, leaf and
+ * table counters, as many deposits as the cuttable large leaves need.
+ * PS_CORRUPT with one line to `sink` for the first breach. O(tables * 512).
+ */
+PS_MUST_CHECK ps_status ps_page_table_validate(struct ps_page_table *table,
+                                               const struct ps_sink *sink);
+
+/* Names the purpose of an address range in a dump: "direct map", "stack", ... */
+struct ps_range_name {
+    ps_virt_t first;
+    ps_virt_t last; /* inclusive */
+    const char *name;
+};
+
+/* One line a range: addresses, size, access, memory type, leaf size, frames, purpose. */
+void ps_page_table_dump(struct ps_page_table *table, const struct ps_range_name *names,
+                        size_t name_count, const struct ps_sink *sink);
+
+/*
+ * The walk of one address, an entry a line from the root down, for fault reports: reads
+ * memory only through the direct map, takes no lock, checks every frame it follows against
+ * machine->physical_bits, and stops at the first entry that is not a table.
+ */
+void ps_page_table_dump_walk(const struct ps_page_table *table, ps_virt_t va,
+                             const struct ps_sink *sink);
+
+#endif
