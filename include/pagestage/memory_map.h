@@ -11,12 +11,16 @@
  *
  * Holes carry no type: nothing is known about them and nothing may be mapped there.
  * Where entries overlap the more restrictive type wins: the order of `enum ps_memory_type`
- * is the order of restriction. Memory that may be used shrinks to whole pages, everything
- * else grows to whole pages.
+ * is the order of restriction. Free RAM and boot-services memory, which is or will be handed
+ * out, shrink to whole pages, each entry by itself; everything else grows to whole pages.
+ *
+ * Page 0 is PS_MEMORY_NULL in every map, listed by the firmware or not, and nothing else is.
+ * Free RAM has two types and its place says which: it is PS_MEMORY_LOW below 1 MiB and
+ * PS_MEMORY_USABLE above, whichever of the two a caller names.
  *
  * Memory: the caller supplies one array of ranges; the library keeps no other. Nothing
  * here reads or writes the physical memory that it describes. No locking: a map has one
- * owner at a time.
+ * owner at a time. Calls that take a built map expect one that passes ps_memory_map_validate().
  */
 #ifndef PAGESTAGE_MEMORY_MAP_H
 #define PAGESTAGE_MEMORY_MAP_H
@@ -71,17 +75,17 @@ struct ps_memory_map {
     size_t count;
     /* What the input looked like; facts for a report. */
     struct ps_memory_map_oddities {
-        uint32_t entries;
-        uint32_t unsorted;        /* an entry began below its predecessor */
-        uint32_t overlapping;     /* an entry shared bytes with an entry that begins before it */
-        uint32_t zero_length;     /* ignored */
-        uint32_t wrapping;        /* passed the end of the address space: cut there */
-        uint32_t unaligned;       /* not on page boundaries */
-        uint32_t unknown_type;    /* 16 to 0x6fffffff: taken as reserved */
-        uint32_t oem_type;        /* 0x70000000 and above: taken as reserved */
-        uint32_t not_write_back;  /* RAM by type without the write-back attribute */
-        uint32_t runtime_by_type; /* runtime type without EFI_MEMORY_RUNTIME */
-        uint32_t runtime_by_attribute;
+        uint32_t entries;      /* all of them, those that are ignored as well */
+        uint32_t unsorted;     /* an entry began below its predecessor */
+        uint32_t overlapping;  /* an entry shared bytes with one that begins before it or with it */
+        uint32_t zero_length;  /* ignored */
+        uint32_t wrapping;     /* passed the end of the address space: cut there */
+        uint32_t unaligned;    /* not on page boundaries */
+        uint32_t unknown_type; /* below the OEM types: taken as reserved */
+        uint32_t oem_type;     /* UEFI 0x70000000, E820 0xf0000000 and above: reserved */
+        uint32_t not_write_back;       /* RAM by type without the write-back attribute */
+        uint32_t runtime_by_type;      /* runtime type without EFI_MEMORY_RUNTIME */
+        uint32_t runtime_by_attribute; /* EFI_MEMORY_RUNTIME on another type, MMIO apart */
     } oddities;
 };
 
@@ -89,6 +93,10 @@ struct ps_memory_map {
  * How many ranges the array of a map must hold so that `entries` input entries can be
  * normalised: entries may cut each other, so it is more than `entries`. Leaves room for
  * `overlays` later calls of ps_memory_map_set(). Saturates at SIZE_MAX.
+ *
+ * It is 2 * (entries + overlays) + 1, and inputs that need all of it exist: n entries have
+ * at most 2n edges with 2n - 1 ranges between them, a cut at 1 MiB may add one and page 0 is
+ * one; an overlay adds at most two edges.
  */
 size_t ps_memory_map_capacity(size_t entries, size_t overlays);
 
@@ -101,12 +109,15 @@ size_t ps_memory_map_capacity(size_t entries, size_t overlays);
  * storage         array of `capacity` ranges, which belongs to the map from now on
  *
  * Alignment: `raw` 8 bytes. Rounding and overlap: see the top of this header. Type 7 and
- * loader or boot-services memory are RAM only where the write-back attribute is set.
- * EFI_MEMORY_SP makes conventional memory PS_MEMORY_SOFT_RESERVED. A runtime type or the
- * runtime attribute, either alone, make runtime memory (MMIO stays MMIO). Page 0 becomes
- * PS_MEMORY_NULL whatever is said about it; free RAM below 1 MiB becomes PS_MEMORY_LOW.
+ * loader or boot-services memory are RAM only where the write-back attribute is set, else
+ * PS_MEMORY_NOT_CACHEABLE. EFI_MEMORY_NV makes conventional and boot-services memory
+ * PS_MEMORY_PERSISTENT, EFI_MEMORY_SP makes it PS_MEMORY_SOFT_RESERVED. A runtime type or the
+ * runtime attribute, either alone, make runtime memory, code where the type says code (MMIO
+ * stays MMIO, unusable memory stays PS_MEMORY_BAD). Page 0 becomes PS_MEMORY_NULL whatever is
+ * said about it; free RAM below 1 MiB becomes PS_MEMORY_LOW. The order of the entries makes
+ * no difference but to `oddities.unsorted`.
  *
- * On failure: `map` and `storage` hold nothing of use; `raw` is never changed.
+ * On failure nothing changed. `raw` is never changed and must not overlap `storage`.
  * PS_INVALID_ARGS       a NULL pointer; stride below 40, not a multiple of 8, or above `size`
  *                       where size is not 0; raw not aligned
  * PS_BUFFER_TOO_SMALL   capacity below ps_memory_map_capacity(entries, 0)
@@ -120,12 +131,16 @@ PS_MUST_CHECK ps_status ps_memory_map_from_uefi(struct ps_memory_map *map, const
 struct ps_e820_entry {
     uint64_t base;
     uint64_t length;
-    uint32_t type; /* 1 usable, 2 reserved, 3 ACPI reclaim, 4 NVS, 5 bad, 7 persistent, 12 soft
-                      reserved; others are taken as reserved */
+    uint32_t type;       /* 1 usable, 2 reserved, 3 ACPI reclaim, 4 NVS, 5 bad, 7 and 12 persistent,
+                            0xefffffff soft reserved; others are taken as reserved */
     uint32_t attributes; /* bit 0 clear: ignore the entry (ACPI 3.0), only where `extended` */
 };
 
-/* The same from an E820-like list; `extended`: the attribute word is present and valid. */
+/*
+ * The same from an E820-like list; `extended`: the attribute word is present and valid.
+ * PS_INVALID_ARGS       a NULL pointer
+ * PS_BUFFER_TOO_SMALL   capacity below ps_memory_map_capacity(count, 0)
+ */
 PS_MUST_CHECK ps_status ps_memory_map_from_e820(struct ps_memory_map *map,
                                                 const struct ps_e820_entry *entries, size_t count,
                                                 bool extended, struct ps_memory_range *storage,
@@ -136,8 +151,10 @@ PS_MUST_CHECK ps_status ps_memory_map_from_e820(struct ps_memory_map *map,
  * stays PS_MEMORY_NULL. Used for what we know better than the firmware: our image, our
  * pre-exit allocations, a framebuffer that lies in RAM.
  * On failure nothing changed.
- * PS_INVALID_ARGS       no pages, or past frame 2^52 - 1; an unknown type
- * PS_BUFFER_TOO_SMALL   fewer than two free places in the array
+ * PS_INVALID_ARGS       no pages, or past frame 2^52 - 1; an unknown type, or PS_MEMORY_NULL
+ * PS_BUFFER_TOO_SMALL   the array cannot hold the result. A call takes at most two places
+ *                       and may free some. A range that crosses 1 MiB counts twice: a later
+ *                       ps_memory_map_retype() may have to cut it there.
  * Cost: O(ranges).
  */
 PS_MUST_CHECK ps_status ps_memory_map_set(struct ps_memory_map *map, ps_frame_t first,
@@ -147,7 +164,9 @@ PS_MUST_CHECK ps_status ps_memory_map_set(struct ps_memory_map *map, ps_frame_t 
  * Turn every range of `from` into `to` and merge. The reclaim of boot-services memory is
  * ps_memory_map_retype(map, PS_MEMORY_BOOT_SERVICES, PS_MEMORY_USABLE): a step of its own,
  * because runtime firmware of some machines still reads that memory. What lies below
- * 1 MiB becomes PS_MEMORY_LOW when `to` is PS_MEMORY_USABLE. Cannot fail. O(ranges).
+ * 1 MiB becomes PS_MEMORY_LOW when `to` is PS_MEMORY_USABLE. Cannot fail: it needs no place
+ * that is not kept for it. Unknown types and PS_MEMORY_NULL, as either of the two, change
+ * nothing. O(ranges).
  */
 void ps_memory_map_retype(struct ps_memory_map *map, enum ps_memory_type from,
                           enum ps_memory_type to);
@@ -163,10 +182,18 @@ bool ps_memory_map_is_ram(const struct ps_memory_map *map, ps_frame_t first, ps_
 
 /*
  * Export. Both write at most `capacity` elements and always store into *needed how many the
- * whole map takes; PS_BUFFER_TOO_SMALL when that is more. The E820 form shows memory that
- * the next stage must not touch yet (image, loader) as reserved unless `as_free` is set.
+ * whole map takes; neighbours that look the same are one element. Page 0 is shown reserved.
+ *
+ * The E820 form shows memory that the next stage must not touch yet (boot services, loader,
+ * image) as reserved unless `as_free` is set, then as usable. Unaccepted, not cacheable and
+ * runtime memory, framebuffers and MMIO are reserved. Attribute bit 0 is set.
  * The UEFI form has 48-byte descriptors (stride 48, version 1) whose type and attributes
- * are derived from ours.
+ * are derived from ours. Read back, it gives the same map, but that image comes back as
+ * loader memory and both framebuffers and not cacheable RAM as reserved.
+ *
+ * PS_INVALID_ARGS       map or needed is NULL, or the array is NULL and capacity is not 0
+ * PS_BUFFER_TOO_SMALL   *needed is more than capacity; the first `capacity` are written
+ * Cost: O(ranges).
  */
 PS_MUST_CHECK ps_status ps_memory_map_to_e820(const struct ps_memory_map *map, bool as_free,
                                               struct ps_e820_entry *entries, size_t capacity,
@@ -189,8 +216,9 @@ PS_MUST_CHECK ps_status ps_memory_map_to_uefi(const struct ps_memory_map *map,
 
 /*
  * Check every invariant: sorted, disjoint, merged (no two equal neighbours), no empty range,
- * inside 2^52 frames, page 0 not usable, PS_MEMORY_USABLE only at or above 1 MiB and
- * PS_MEMORY_LOW only below. PS_CORRUPT with one line to `sink` for the first breach.
+ * inside 2^52 frames, page 0 and nothing else PS_MEMORY_NULL (a hand-made map may leave it
+ * out), PS_MEMORY_USABLE only at or above 1 MiB and PS_MEMORY_LOW only below, and a free
+ * place where a range crosses 1 MiB. PS_CORRUPT with one line to `sink` for the first breach.
  * Cost: O(ranges).
  */
 PS_MUST_CHECK ps_status ps_memory_map_validate(const struct ps_memory_map *map,
