@@ -81,6 +81,7 @@ struct ps_frame_pool {
 
     /* Constant after init. */
     const struct ps_machine *machine;
+    uint64_t span; /* frames up to the end of the map's last RAM range, holes included */
     uint64_t block_count;
     ps_frame_t directory; /* first frame of the array of blocks */
 
@@ -107,8 +108,9 @@ struct ps_frame_pool {
  * PS_INVALID_ARGS  a NULL pointer, or the map does not validate
  * PS_BAD_STATE     already initialised
  * PS_NO_MEMORY     the usable ranges cannot hold the bookkeeping
- * Cost: time and memory grow with the span of RAM: 1 bit a frame now, 1 byte a frame once
- * a frame near it has been handed out.
+ * Cost: time and memory grow with the RAM: 1 bit and 1 byte a frame, set aside here (the bytes
+ * are first written when a frame near them is handed out), and 1 byte a MiB of the span, holes
+ * included, in contiguous frames.
  */
 PS_MUST_CHECK ps_status ps_frame_pool_init(struct ps_frame_pool *pool,
                                            const struct ps_machine *machine,
@@ -119,7 +121,8 @@ PS_MUST_CHECK ps_status ps_frame_pool_init(struct ps_frame_pool *pool,
  * On failure nothing changed.
  * PS_BAD_STATE       not initialised
  * PS_INVALID_ARGS    no pages
- * PS_OUT_OF_RANGE    includes page 0 or lies past the span the pool was initialised with
+ * PS_OUT_OF_RANGE    includes page 0 or passes the last RAM range (of any RAM type) of the map
+ *                    that the pool was initialised with
  * PS_ALREADY_EXISTS  a frame of it is in the pool already
  * PS_NO_MEMORY       no frame for the bookkeeping
  */
@@ -184,7 +187,7 @@ PS_MUST_CHECK ps_status ps_frame_pool_claim(struct ps_frame_pool *pool, ps_frame
  * PS_NOT_FOUND     free already, or inside a unit and not its first frame
  * PS_ACCESS_DENIED the pool's own bookkeeping
  * PS_WRONG_SIZE    a unit begins there, but it has another size
- * Cost: O(pages / 8) to clear the tags.
+ * Cost: O(pages) to check and clear the tags.
  */
 PS_MUST_CHECK ps_status ps_frame_pool_free(struct ps_frame_pool *pool, ps_frame_t first,
                                            ps_pages_t pages);

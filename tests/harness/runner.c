@@ -80,11 +80,26 @@ static void run_case(struct test_runner *runner, const struct test_suite *suite,
     report(runner, &test, died);
 }
 
+uint64_t test_plan(const struct test_runner *runner, const struct test_suite *const *suites,
+                   size_t count)
+{
+    uint64_t plan = test_count(runner, suites, count);
+
+    ps_print(&runner->out, "1..%" PS_PRIu "\n", plan);
+    return plan;
+}
+
+static void run_suite(struct test_runner *runner, const struct test_suite *suite)
+{
+    if (runner->started != NULL && test_count(runner, &suite, 1) != 0)
+        runner->started(runner->context, suite);
+    for (size_t c = 0; c < suite->count; c++)
+        if (is_wanted(runner, suite->name, suite->cases[c].name))
+            run_case(runner, suite, &suite->cases[c]);
+}
+
 void test_run(struct test_runner *runner, const struct test_suite *const *suites, size_t count)
 {
-    ps_print(&runner->out, "1..%" PS_PRIu "\n", test_count(runner, suites, count));
     for (size_t s = 0; s < count; s++)
-        for (size_t c = 0; c < suites[s]->count; c++)
-            if (is_wanted(runner, suites[s]->name, suites[s]->cases[c].name))
-                run_case(runner, suites[s], &suites[s]->cases[c]);
+        run_suite(runner, suites[s]);
 }

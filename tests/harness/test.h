@@ -108,6 +108,7 @@ uint64_t test_random_below(struct test_random *random, uint64_t bound);
 struct test_runner {
     struct ps_sink out; /* the TAP stream */
     const char *(*guard)(void *context, test_function run, struct test *test);
+    void (*started)(void *context, const struct test_suite *suite); /* before its first case */
     void (*finished)(void *context, const struct test *test, const char *died);
     bool (*wanted)(void *context, const char *suite, const char *name);
     void *context;
@@ -119,11 +120,15 @@ struct test_runner {
     uint64_t skipped;
 };
 
-/* Cases that `wanted` lets through: the N of the plan. */
+/* Cases that `wanted` lets through. */
 uint64_t test_count(const struct test_runner *runner, const struct test_suite *const *suites,
                     size_t count);
 
-/* Write "1..N", then run all wanted cases of all suites and write their lines. */
+/* Write the plan, "1..N", and return N. It comes first, so that a run cut short is noticed. */
+uint64_t test_plan(const struct test_runner *runner, const struct test_suite *const *suites,
+                   size_t count);
+
+/* Run all wanted cases of all suites and write their lines. */
 void test_run(struct test_runner *runner, const struct test_suite *const *suites, size_t count);
 
 #endif
