@@ -75,6 +75,7 @@ struct ps_page_table {
 
     /* Under the lock. */
     ps_frame_t deposit; /* list of frames for cutting leaves, linked through themselves */
+    uint64_t retired;   /* leaves retired and not swept yet */
     struct ps_page_table_counters counters;
 };
 

@@ -1,0 +1,388 @@
+#include "page_table_private.h"
+
+/*
+ * Mapping goes over the range twice. The first walk changes nothing: it finds every reason
+ * to refuse and counts the frames that the second one will take. Those are reserved in
+ * between, so that the second walk cannot fail.
+ */
+
+struct map {
+    struct ps_walk walk; /* first: a visitor gets its map back from the walk */
+
+    uint64_t first_page;
+    const ps_frame_t *frames; /* one for each page; NULL for a run */
+    ps_frame_t run;           /* of the first page */
+    ps_attr_t attr;
+    enum ps_existing existing;
+    bool permanent;
+    unsigned largest; /* leaf that addresses and frames allow */
+    uint64_t leaf[4]; /* a leaf of frame 0, by level */
+
+    /* The first walk. */
+    ps_status status;
+    uint64_t needed; /* frames */
+
+    /* The second. */
+    ps_frame_t reserve;
+    struct ps_tlb_gather gather;
+    bool broken; /* leaves were retired that wait for their new frame */
+};
+
+static struct map *map_of(struct ps_walk *walk)
+{
+    return (struct map *)(void *)walk;
+}
+
+static ps_frame_t frame_for(const struct map *map, uint64_t page)
+{
+    uint64_t n = page - map->first_page;
+
+    return map->frames != NULL ? map->frames[n] : ps_frame_add(map->run, n);
+}
+
+/* ---- how many frames ---- */
+
+/* Aligned blocks of one entry of `level` that lie in the range with all their pages. */
+static uint64_t whole_blocks(struct ps_page_range range, unsigned level)
+{
+    unsigned shift = ps_level_shift(level);
+    uint64_t first = (range.first + (ps_level_pages(level) - 1)) >> shift;
+    uint64_t end = (range.last + 1) >> shift;
+
+    return end > first ? end - first : 0;
+}
+
+/*
+ * Frames that it takes to map the range under one empty entry of `level`: the tables, and the
+ * deposits of large leaves. A block becomes a leaf where the range covers it and leaves
+ * may be that large; any other block that the range touches needs a table.
+ */
+static uint64_t frames_under_empty(const struct map *map, struct ps_page_range range,
+                                   unsigned level)
+{
+    uint64_t inside_larger = 0; /* blocks that lie in a leaf of a higher level */
+    uint64_t frames = 0;
+
+    for (; level > 1; level--) {
+        unsigned shift = ps_level_shift(level);
+        uint64_t touched = (range.last >> shift) - (range.first >> shift) + 1;
+        uint64_t whole = level <= map->largest ? whole_blocks(range, level) : 0;
+
+        frames += touched - whole;
+        if (!map->permanent)
+            frames += (whole - inside_larger) * ps_deposit_for(level);
+        inside_larger = whole * PS_TABLE_ENTRIES;
+    }
+    return frames;
+}
+
+/* ---- what to do with a page that is mapped already ---- */
+
+enum upgrade {
+    UPGRADE_KEEP,    /* the page has all that is asked for */
+    UPGRADE_CHANGE,  /* the same frame with other attributes */
+    UPGRADE_REPLACE, /* another frame in place of one that nobody can write to */
+    UPGRADE_BREAK,   /* another frame in place of a writable one: only after an invalidation */
+    UPGRADE_REFUSE,  /* would take access away, or make the page writable and executable */
+};
+
+static ps_attr_t attr_after_upgrade(const struct map *map, ps_attr_t old)
+{
+    return ps_attr((unsigned)old.access | map->attr.access, (enum ps_cache)map->attr.cache);
+}
+
+static enum upgrade upgrade_of_page(const struct map *map, uint64_t entry, unsigned level,
+                                    uint64_t page)
+{
+    const unsigned rights = PS_WRITE | PS_EXECUTE | PS_USER;
+    ps_attr_t old = ps_entry_attr(entry, level);
+    ps_attr_t new = attr_after_upgrade(map, old);
+
+    if (ps_entry_leaf_page(entry, level, page).number == frame_for(map, page).number) {
+        if (!ps_attr_is_valid(new))
+            return UPGRADE_REFUSE;
+        return ps_attr_equal(old, new) ? UPGRADE_KEEP : UPGRADE_CHANGE;
+    }
+    if ((old.access & rights & ~(unsigned)map->attr.access) != 0)
+        return UPGRADE_REFUSE;
+    return (old.access & PS_WRITE) != 0 ? UPGRADE_BREAK : UPGRADE_REPLACE;
+}
+
+/* The strongest thing that any page of the range under this leaf asks for. */
+static enum upgrade upgrade_of_leaf(const struct map *map, const struct ps_piece *piece,
+                                    uint64_t entry)
+{
+    struct ps_page_range range = ps_piece_range(piece);
+    enum upgrade strongest = UPGRADE_KEEP;
+
+    for (uint64_t page = range.first; page <= range.last; page++) {
+        enum upgrade upgrade = upgrade_of_page(map, entry, piece->level, page);
+
+        if (upgrade > strongest)
+            strongest = upgrade;
+    }
+    return strongest;
+}
+
+/* May this call go on over what it found? Retired leaves belong to another operation. */
+static ps_status check_existing(const struct map *map, const struct ps_piece *piece, uint64_t entry)
+{
+    enum upgrade upgrade;
+
+    if (map->existing == PS_EXISTING_ERROR || ps_entry_is_retired(entry))
+        return PS_ALREADY_EXISTS;
+    if (map->existing == PS_EXISTING_SKIP)
+        return PS_OK;
+    upgrade = upgrade_of_leaf(map, piece, entry);
+    if (upgrade == UPGRADE_REFUSE)
+        return PS_ACCESS_DENIED;
+    if (upgrade != UPGRADE_KEEP && piece->level > 1 && ps_entry_is_permanent(entry))
+        return PS_ACCESS_DENIED;
+    return PS_OK;
+}
+
+/* ---- the first walk ---- */
+
+static bool plan(struct ps_walk *walk, struct ps_piece *piece)
+{
+    struct map *map = map_of(walk);
+
+    for (; piece->count != 0; ps_piece_next(piece)) {
+        uint64_t entry = ps_hw_entry_load(piece->entry);
+
+        if (entry == 0) {
+            if (piece->level > 1)
+                map->needed += frames_under_empty(map, ps_piece_range(piece), piece->level);
+            continue;
+        }
+        if (!ps_entry_has_leaf(entry, piece->level))
+            return true;
+        map->status = check_existing(map, piece, entry);
+        if (map->status != PS_OK)
+            return false;
+    }
+    return true;
+}
+
+/* ---- the second walk ---- */
+
+static void link_table(struct map *map, struct ps_piece *piece)
+{
+    struct ps_page_table *table = map->walk.table;
+    ps_frame_t frame = ps_frames_pop(table, &map->reserve);
+
+    ps_hw_zero_frame(ps_hw_frame(table->machine, frame));
+    ps_hw_entry_store(piece->entry, ps_entry_table(frame));
+    piece->added++;
+    table->counters.tables++;
+}
+
+static void write_leaf(struct map *map, const struct ps_piece *piece)
+{
+    uint64_t frame = ps_phys_of_frame(frame_for(map, piece->page)).addr;
+
+    ps_hw_entry_store(piece->entry, map->leaf[piece->level] | frame);
+    map->walk.table->counters.leaves[piece->level]++;
+}
+
+/* A leaf or a table where nothing was; false when it is a table. */
+static bool fill(struct map *map, struct ps_piece *piece)
+{
+    if (piece->level > map->largest || !ps_piece_is_whole(piece)) {
+        link_table(map, piece);
+        return false;
+    }
+    write_leaf(map, piece);
+    piece->added++;
+    return true;
+}
+
+/* A broken leaf waits, not present, until no processor can write to its old frame. */
+static uint64_t upgraded(const struct map *map, uint64_t entry, uint64_t page, enum upgrade upgrade)
+{
+    const struct ps_machine *machine = map->walk.table->machine;
+
+    if (upgrade == UPGRADE_CHANGE)
+        return ps_entry_with_attr(entry, attr_after_upgrade(map, ps_entry_attr(entry, 1)), 1,
+                                  machine);
+    if (upgrade == UPGRADE_BREAK)
+        return ps_entry_retire(entry);
+    return ps_entry_leaf(frame_for(map, page), map->attr, 1, machine);
+}
+
+static void upgrade_page(struct map *map, struct ps_piece *piece, enum upgrade upgrade)
+{
+    struct ps_page_table *table = map->walk.table;
+    uint64_t old;
+
+    do
+        old = ps_hw_entry_load(piece->entry);
+    while (!ps_entry_change(piece->entry, old, upgraded(map, old, piece->page, upgrade)));
+    ps_tlb_gather_add(&map->gather, ps_virt_of_page(table, piece->page), ps_pages(1));
+    if (upgrade == UPGRADE_BREAK) {
+        table->counters.leaves[1]--;
+        map->broken = true;
+    }
+}
+
+/* False when the leaf was cut, and its pages have to be looked at one by one. */
+static bool upgrade_leaf(struct map *map, struct ps_piece *piece, uint64_t entry)
+{
+    enum upgrade upgrade;
+
+    if (map->existing != PS_EXISTING_UPGRADE)
+        return true;
+    upgrade = upgrade_of_leaf(map, piece, entry);
+    if (upgrade == UPGRADE_KEEP)
+        return true;
+    if (piece->level > 1) {
+        ps_cut(map->walk.table, piece);
+        return false;
+    }
+    upgrade_page(map, piece, upgrade);
+    return true;
+}
+
+/* What this call broke itself: others' retired leaves have been refused by the first walk. */
+static bool apply_to_retired(struct map *map, struct ps_piece *piece, uint64_t entry)
+{
+    if (!ps_entry_has_leaf(entry, piece->level)) {
+        ps_hw_entry_store(piece->entry, ps_entry_unretire(entry));
+        return false;
+    }
+    write_leaf(map, piece);
+    return true;
+}
+
+static bool apply(struct ps_walk *walk, struct ps_piece *piece)
+{
+    struct map *map = map_of(walk);
+
+    for (; piece->count != 0; ps_piece_next(piece)) {
+        uint64_t entry = ps_hw_entry_load(piece->entry);
+        bool done = false;
+
+        if (entry == 0)
+            done = fill(map, piece);
+        else if (ps_entry_is_retired(entry))
+            done = apply_to_retired(map, piece, entry);
+        else if (ps_entry_has_leaf(entry, piece->level))
+            done = upgrade_leaf(map, piece, entry);
+        if (!done)
+            return true;
+    }
+    return true;
+}
+
+/* ---- the calls ---- */
+
+/* What is left in the reserve are the deposits of the leaves that were made. */
+static void keep_deposits(struct map *map)
+{
+    struct ps_page_table *table = map->walk.table;
+
+    while (map->reserve.number != 0) {
+        ps_frames_push(table, &table->deposit, ps_frames_pop(table, &map->reserve));
+        table->counters.deposited++;
+    }
+}
+
+static void apply_all(struct map *map, struct ps_page_range range)
+{
+    struct ps_page_table *table = map->walk.table;
+
+    ps_tlb_gather_init(&map->gather, table->machine);
+    map->walk.visit = apply;
+    (void)ps_walk(&map->walk, range);
+    keep_deposits(map);
+    table->counters.rounds += ps_tlb_gather_flush(&map->gather);
+    if (map->broken)
+        (void)ps_walk(&map->walk, range);
+}
+
+static ps_status run(struct map *map, struct ps_page_range range)
+{
+    const struct ps_page_table *table = map->walk.table;
+    ps_status status = range.first == 0 ? PS_ACCESS_DENIED : ps_check_own(table, range);
+
+    if (status != PS_OK)
+        return status;
+    map->walk.visit = plan;
+    if (!ps_walk(&map->walk, range))
+        return map->status;
+    status = ps_frames_reserve(table, map->needed, &map->reserve);
+    if (status == PS_OK)
+        apply_all(map, range);
+    return status;
+}
+
+static bool frames_exist(const struct ps_machine *machine, const ps_frame_t *frames,
+                         ps_pages_t pages)
+{
+    uint64_t all_bits = 0;
+
+    for (uint64_t i = 0; i < pages.count; i++)
+        all_bits |= frames[i].number;
+    return all_bits <= ps_frame_largest(machine);
+}
+
+/* Lock, prepare what all leaves have in common, and run. */
+static ps_status enter_and_run(struct map *map, ps_virt_t va, ps_pages_t pages)
+{
+    struct ps_page_table *table = map->walk.table;
+    struct ps_page_range range;
+    ps_status status;
+
+    if (!ps_page_table_enter(table, va, pages, &range, &status))
+        return status;
+    map->first_page = range.first;
+    if (map->frames != NULL && !frames_exist(table->machine, map->frames, pages))
+        return ps_page_table_leave(table, PS_INVALID_ARGS);
+    for (unsigned level = 1; level <= map->largest; level++)
+        map->leaf[level] = ps_entry_leaf_bits(map->attr, level, table->machine) |
+                           (map->permanent ? PS_ENTRY_PERMANENT : 0);
+    while (map->largest > 1 &&
+           !ps_is_aligned(range.first ^ map->run.number, ps_level_pages(map->largest)))
+        map->largest--;
+    return ps_page_table_leave(table, run(map, range));
+}
+
+ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va, const ps_frame_t *frames,
+                            ps_pages_t pages, ps_attr_t attr, enum ps_existing existing)
+{
+    struct map map = {
+        .walk = {.table = table},
+        .frames = frames,
+        .attr = attr,
+        .existing = existing,
+        .largest = 1,
+    };
+
+    if (table == NULL || !ps_attr_is_valid(attr) || (unsigned)existing > PS_EXISTING_UPGRADE ||
+        (frames == NULL && pages.count != 0))
+        return PS_INVALID_ARGS;
+    return enter_and_run(&map, va, pages);
+}
+
+ps_status ps_page_table_map_run(struct ps_page_table *table, ps_virt_t va, ps_frame_t first,
+                                ps_pages_t pages, ps_attr_t attr, unsigned flags)
+{
+    struct map map = {
+        .walk = {.table = table},
+        .run = first,
+        .attr = attr,
+        .existing = PS_EXISTING_ERROR,
+        .permanent = (flags & PS_MAP_PERMANENT) != 0,
+    };
+
+    if (table == NULL || !ps_attr_is_valid(attr) ||
+        (flags & ~(unsigned)(PS_MAP_PERMANENT | PS_MAP_SMALL)) != 0)
+        return PS_INVALID_ARGS;
+    if (!ps_page_table_is_created(table))
+        return PS_BAD_STATE;
+    if (first.number > ps_frame_largest(table->machine) ||
+        (pages.count != 0 && pages.count - 1 > ps_frame_largest(table->machine) - first.number))
+        return PS_INVALID_ARGS;
+    map.largest = (flags & PS_MAP_SMALL) != 0 ? 1 : ps_level_largest_leaf(table->machine);
+    return enter_and_run(&map, va, pages);
+}

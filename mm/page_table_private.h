@@ -1,0 +1,200 @@
+/*
+ * The inside of the page-table engine: one walker, and what its visitors share.
+ *
+ * A visitor sees one table at a time, as a piece: the entries of that table which the range
+ * touches. It handles entries from the front of the piece, in a loop of its own, and comes
+ * back either when none is left or when the next one is a table that has to be walked:
+ *
+ *     piece  | leaf | leaf | table | leaf | leaf |
+ *              visitor       walker  visitor
+ *
+ * What the visitor did to the number of used entries it adds up in the piece; the walker
+ * writes the sum into the table's entry once, when the table is done.
+ *
+ * Invariants between calls, on top of those in the public header:
+ *
+ *   - A table other than the root is anchored or has used entries.
+ *   - A table whose used entries are all retired is retired itself, unless it is anchored:
+ *     no processor can have cached the way to it when the sweep gives its frame back.
+ *   - The deposit holds exactly what cutting all cuttable leaves down to 4 KiB takes.
+ */
+#ifndef PS_PAGE_TABLE_PRIVATE_H
+#define PS_PAGE_TABLE_PRIVATE_H
+
+#include <pagestage/page_table.h>
+
+#include "entry.h"
+#include "hw.h"
+
+/*
+ * Pages by number, both ends inclusive: counted from the first entry of the root to the
+ * last, so that a page of the upper half has no sign bits and both halves are one range.
+ */
+struct ps_page_range {
+    uint64_t first;
+    uint64_t last;
+};
+
+static inline ps_pages_t ps_range_pages(struct ps_page_range range)
+{
+    return ps_pages(range.last - range.first + 1);
+}
+
+/* All pages of an address space. */
+static inline struct ps_page_range ps_range_of_space(const struct ps_page_table *table)
+{
+    return (struct ps_page_range){0, ps_level_pages(table->levels + 1u) - 1};
+}
+
+static inline uint64_t ps_page_of_virt(const struct ps_page_table *table, ps_virt_t va)
+{
+    return va.addr >> PS_PAGE_SHIFT & ps_range_of_space(table).last;
+}
+
+/* The canonical address: bits above those of the root's index repeat its top bit. */
+static inline ps_virt_t ps_virt_of_page(const struct ps_page_table *table, uint64_t page)
+{
+    uint64_t last = ps_range_of_space(table).last;
+
+    return ps_virt((page > last / 2 ? page | ~last : page) << PS_PAGE_SHIFT);
+}
+
+static inline bool ps_virt_is_canonical(const struct ps_page_table *table, ps_virt_t va)
+{
+    ps_virt_t canonical = ps_virt_of_page(table, ps_page_of_virt(table, va));
+
+    return canonical.addr == ps_align_down(va.addr, PS_PAGE_SIZE);
+}
+
+/* ---- the walker ---- */
+
+struct ps_piece {
+    uint64_t *entry; /* the next one to handle */
+    uint64_t count;  /* entries from there on */
+    unsigned level;
+    uint64_t page; /* first page of the range under `entry` */
+    uint64_t last; /* last page of the range under this table */
+
+    /* What the visitor did. */
+    uint64_t added;   /* empty entries that are used now */
+    uint64_t removed; /* the opposite */
+    uint64_t retired; /* entries that are retired now */
+};
+
+/* All pages that the next entry spans, in the range or not. */
+static inline struct ps_page_range ps_piece_span(const struct ps_piece *piece)
+{
+    uint64_t mask = ps_level_pages(piece->level) - 1;
+
+    return (struct ps_page_range){piece->page & ~mask, piece->page | mask};
+}
+
+/* Those of them that are in the range. */
+static inline struct ps_page_range ps_piece_range(const struct ps_piece *piece)
+{
+    return (struct ps_page_range){piece->page, ps_min(piece->last, ps_piece_span(piece).last)};
+}
+
+/* The range covers all pages of the next entry. */
+static inline bool ps_piece_is_whole(const struct ps_piece *piece)
+{
+    struct ps_page_range span = ps_piece_span(piece);
+
+    return piece->page == span.first && span.last <= piece->last;
+}
+
+/* The entry leads to a table of another address space; only the root has such entries. */
+static inline bool ps_piece_is_shared(const struct ps_page_table *table,
+                                      const struct ps_piece *piece, uint64_t entry)
+{
+    return piece->level == table->levels && ps_entry_is_table(entry, piece->level) &&
+           ps_entry_is_shared(entry);
+}
+
+static inline void ps_piece_next(struct ps_piece *piece)
+{
+    piece->entry++;
+    piece->count--;
+    piece->page = ps_piece_span(piece).last + 1;
+}
+
+struct ps_walk {
+    struct ps_page_table *table;
+
+    /*
+     * Handle entries from the front of the piece. With entries left, the next one must be a
+     * table, present or retired: the walker goes through it and calls again for the rest.
+     * False ends the whole walk.
+     */
+    bool (*visit)(struct ps_walk *walk, struct ps_piece *piece);
+
+    /* NULL, or called when the table behind the next entry is done and counted. */
+    void (*leave)(struct ps_walk *walk, struct ps_piece *piece, const struct ps_piece *child);
+};
+
+/* False when a visitor ended it. */
+bool ps_walk(struct ps_walk *walk, struct ps_page_range range);
+
+/* ---- single entries ---- */
+
+/* A live entry changes here and nowhere else; false when the processor has set a bit since. */
+bool ps_entry_change(uint64_t *entry, uint64_t from, uint64_t to);
+
+/* The entry of `page` in a table of `level`. */
+uint64_t *ps_table_entry(const struct ps_page_table *table, ps_frame_t frame, unsigned level,
+                         uint64_t page);
+
+/* Where the way from the root to `page` ends: the first entry that is not a present table. */
+struct ps_place {
+    uint64_t *entry;
+    unsigned level;
+};
+struct ps_place ps_find(const struct ps_page_table *table, uint64_t page);
+
+/* Replace the large leaf at the front of the piece by a table of smaller ones. Cannot fail. */
+void ps_cut(struct ps_page_table *table, const struct ps_piece *piece);
+
+/* ---- frames ---- */
+
+/* Lists of frames that nobody uses, linked through their first word. Frame 0 ends them. */
+void ps_frames_push(const struct ps_page_table *table, ps_frame_t *list, ps_frame_t frame);
+ps_frame_t ps_frames_pop(const struct ps_page_table *table, ps_frame_t *list);
+
+/* Take `count` frames from the pool, or none: PS_NO_MEMORY. */
+ps_status ps_frames_reserve(const struct ps_page_table *table, uint64_t count, ps_frame_t *list);
+void ps_frames_give_back(const struct ps_page_table *table, ps_frame_t frame);
+
+/* Frames in the deposit for one cuttable leaf. */
+static inline uint64_t ps_deposit_for(unsigned level)
+{
+    return level == 1 ? 0 : level == 2 ? 1 : PS_TABLE_ENTRIES + 1;
+}
+
+static inline uint64_t ps_entry_deposit(uint64_t entry, unsigned level)
+{
+    return ps_entry_is_permanent(entry) ? 0 : ps_deposit_for(level);
+}
+
+/* ---- the beginning and the end of a call ---- */
+
+/*
+ * Check an address and a number of pages and lock the table. False when the call ends here
+ * with *status: an error, or PS_OK because there are no pages.
+ */
+bool ps_page_table_enter(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                         struct ps_page_range *range, ps_status *status);
+/* Unlock and hand `status` through. */
+ps_status ps_page_table_leave(struct ps_page_table *table, ps_status status);
+
+static inline bool ps_page_table_is_created(const struct ps_page_table *table)
+{
+    return table->machine != NULL;
+}
+
+/* PS_ACCESS_DENIED when some of the range lies under entries of another address space. */
+ps_status ps_check_own(const struct ps_page_table *table, struct ps_page_range range);
+
+/* The same, and when an end of the range would have to be cut out of a permanent leaf. */
+ps_status ps_check_cuts(const struct ps_page_table *table, struct ps_page_range range);
+
+#endif

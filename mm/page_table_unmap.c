@@ -1,0 +1,259 @@
+#include "page_table_private.h"
+
+/* ---- retire ---- */
+
+struct retire {
+    struct ps_walk walk;       /* first */
+    bool others;               /* leaves were retired before this call that are not swept yet */
+    uint64_t leaves;           /* retired by this call */
+    bool found;                /* leaves, also some that others have retired: */
+    struct ps_page_range hull; /* from the first to the last of their pages */
+};
+
+static struct retire *retire_of(struct ps_walk *walk)
+{
+    return (struct retire *)(void *)walk;
+}
+
+static void add_to_hull(struct retire *retire, struct ps_page_range range)
+{
+    if (!retire->found)
+        retire->hull.first = range.first;
+    retire->hull.last = range.last;
+    retire->found = true;
+}
+
+static void retire_leaf(struct retire *retire, struct ps_piece *piece)
+{
+    uint64_t old;
+
+    do
+        old = ps_hw_entry_load(piece->entry);
+    while (!ps_entry_change(piece->entry, old, ps_entry_retire(old)));
+    piece->retired++;
+    retire->leaves++;
+    retire->walk.table->counters.leaves[piece->level]--;
+    add_to_hull(retire, ps_piece_range(piece));
+}
+
+static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
+{
+    struct retire *retire = retire_of(walk);
+
+    for (; piece->count != 0; ps_piece_next(piece)) {
+        uint64_t entry = ps_hw_entry_load(piece->entry);
+
+        if (entry == 0)
+            continue;
+        if (ps_entry_is_retired(entry)) {
+            /* So is all under it. A sweep after our round may release it: cover it, too. */
+            add_to_hull(retire, ps_piece_range(piece));
+            continue;
+        }
+        if (!ps_entry_has_leaf(entry, piece->level))
+            return true;
+        if (!ps_piece_is_whole(piece)) {
+            ps_cut(walk->table, piece);
+            return true;
+        }
+        retire_leaf(retire, piece);
+    }
+    return true;
+}
+
+static bool has_present_entry(const uint64_t *entries)
+{
+    for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++)
+        if (ps_entry_is_present(ps_hw_entry_load(&entries[i])))
+            return true;
+    return false;
+}
+
+/* Nothing under this table can be reached any more. Looks at it only where numbers cannot tell. */
+static bool is_all_retired(const struct retire *retire, uint64_t entry,
+                           const struct ps_piece *child)
+{
+    if (child->retired == ps_entry_used(entry))
+        return true;
+    if (!retire->others || child->retired == 0)
+        return false;
+    return !has_present_entry(
+        ps_hw_frame(retire->walk.table->machine, ps_entry_table_frame(entry)));
+}
+
+static void retire_leave(struct ps_walk *walk, struct ps_piece *piece, const struct ps_piece *child)
+{
+    uint64_t entry = ps_hw_entry_load(piece->entry);
+
+    if (ps_entry_is_anchored(entry) || !is_all_retired(retire_of(walk), entry, child))
+        return;
+    ps_hw_entry_store(piece->entry, ps_entry_retire(entry));
+    piece->retired++;
+}
+
+static ps_status retire_range(struct ps_page_table *table, struct ps_page_range range,
+                              struct ps_tlb_gather *gather)
+{
+    struct retire retire = {
+        .walk = {.table = table, .visit = retire_visit, .leave = retire_leave},
+        .others = table->retired != 0,
+    };
+    ps_status status = ps_check_cuts(table, range);
+
+    if (status != PS_OK)
+        return status;
+    (void)ps_walk(&retire.walk, range);
+    table->retired += retire.leaves;
+    if (retire.found)
+        ps_tlb_gather_add(gather, ps_virt_of_page(table, retire.hull.first),
+                          ps_range_pages(retire.hull));
+    return PS_OK;
+}
+
+ps_status ps_page_table_retire(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                               struct ps_tlb_gather *gather)
+{
+    struct ps_page_range range;
+    ps_status status;
+
+    if (gather == NULL)
+        return PS_INVALID_ARGS;
+    if (!ps_page_table_enter(table, va, pages, &range, &status))
+        return status;
+    return ps_page_table_leave(table, retire_range(table, range, gather));
+}
+
+/* ---- sweep ---- */
+
+struct sweep {
+    struct ps_walk walk; /* first */
+    const struct ps_frame_release *release;
+    ps_frame_t first; /* frames that the receiver has not been told of yet */
+    ps_pages_t pages;
+};
+
+static struct sweep *sweep_of(struct ps_walk *walk)
+{
+    return (struct sweep *)(void *)walk;
+}
+
+static void tell(struct sweep *sweep)
+{
+    if (sweep->pages.count != 0 && sweep->release != NULL)
+        sweep->release->release(sweep->release->context, sweep->first, sweep->pages);
+    sweep->pages = ps_pages(0);
+}
+
+/* Neighbouring frames are told of together. */
+static void add_released(struct sweep *sweep, ps_frame_t first, uint64_t pages)
+{
+    if (sweep->pages.count == 0 || first.number != sweep->first.number + sweep->pages.count) {
+        tell(sweep);
+        sweep->first = first;
+    }
+    sweep->pages.count += pages;
+}
+
+static void give_back_deposit(struct ps_page_table *table, uint64_t frames)
+{
+    table->counters.deposited -= frames;
+    for (; frames != 0; frames--)
+        ps_frames_give_back(table, ps_frames_pop(table, &table->deposit));
+}
+
+static void sweep_leaf(struct sweep *sweep, struct ps_piece *piece, uint64_t entry)
+{
+    struct ps_page_table *table = sweep->walk.table;
+    uint64_t leaf = ps_entry_unretire(entry);
+
+    ps_hw_entry_store(piece->entry, 0);
+    piece->removed++;
+    table->retired--;
+    give_back_deposit(table, ps_entry_deposit(leaf, piece->level));
+    add_released(sweep, ps_entry_leaf_frame(leaf, piece->level), ps_level_pages(piece->level));
+}
+
+static bool sweep_visit(struct ps_walk *walk, struct ps_piece *piece)
+{
+    struct sweep *sweep = sweep_of(walk);
+
+    for (; piece->count != 0; ps_piece_next(piece)) {
+        uint64_t entry = ps_hw_entry_load(piece->entry);
+
+        if (entry == 0)
+            continue;
+        if (!ps_entry_has_leaf(entry, piece->level))
+            return true;
+        if (ps_entry_is_retired(entry) && ps_piece_is_whole(piece))
+            sweep_leaf(sweep, piece, entry);
+    }
+    return true;
+}
+
+/* A table that ran empty here was retired before the invalidation: nobody knows it any more. */
+static void sweep_leave(struct ps_walk *walk, struct ps_piece *piece, const struct ps_piece *child)
+{
+    uint64_t entry = ps_hw_entry_load(piece->entry);
+
+    (void)child;
+    if (ps_entry_used(entry) != 0 || ps_entry_is_anchored(entry))
+        return;
+    ps_hw_entry_store(piece->entry, 0);
+    piece->removed++;
+    ps_frames_give_back(walk->table, ps_entry_table_frame(ps_entry_unretire(entry)));
+    walk->table->counters.tables--;
+}
+
+static ps_status sweep_range(struct ps_page_table *table, struct ps_page_range range,
+                             const struct ps_frame_release *release)
+{
+    struct sweep sweep = {
+        .walk = {.table = table, .visit = sweep_visit, .leave = sweep_leave},
+        .release = release,
+    };
+    ps_status status = ps_check_own(table, range);
+
+    if (status != PS_OK)
+        return status;
+    (void)ps_walk(&sweep.walk, range);
+    tell(&sweep);
+    return PS_OK;
+}
+
+ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                              const struct ps_frame_release *release)
+{
+    struct ps_page_range range;
+    ps_status status;
+
+    if (!ps_page_table_enter(table, va, pages, &range, &status))
+        return status;
+    return ps_page_table_leave(table, sweep_range(table, range, release));
+}
+
+/* ---- all of it ---- */
+
+static ps_status unmap(struct ps_page_table *table, struct ps_page_range range,
+                       const struct ps_frame_release *release)
+{
+    struct ps_tlb_gather gather;
+    ps_status status;
+
+    ps_tlb_gather_init(&gather, table->machine);
+    status = retire_range(table, range, &gather);
+    if (status != PS_OK || gather.empty)
+        return status;
+    table->counters.rounds += ps_tlb_gather_flush(&gather);
+    return sweep_range(table, range, release);
+}
+
+ps_status ps_page_table_unmap(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                              const struct ps_frame_release *release)
+{
+    struct ps_page_range range;
+    ps_status status;
+
+    if (!ps_page_table_enter(table, va, pages, &range, &status))
+        return status;
+    return ps_page_table_leave(table, unmap(table, range, release));
+}

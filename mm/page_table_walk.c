@@ -1,0 +1,243 @@
+#include "page_table_private.h"
+
+/* ---- the walker ---- */
+
+static bool walk_piece(struct ps_walk *walk, struct ps_piece *piece);
+
+static struct ps_piece piece_of(const struct ps_page_table *table, ps_frame_t frame, unsigned level,
+                                struct ps_page_range range)
+{
+    return (struct ps_piece){
+        .entry = ps_table_entry(table, frame, level, range.first),
+        .count = ps_level_index(range.last, level) - ps_level_index(range.first, level) + 1,
+        .level = level,
+        .page = range.first,
+        .last = range.last,
+    };
+}
+
+static ps_frame_t table_behind(uint64_t entry)
+{
+    return ps_entry_table_frame(ps_entry_is_present(entry) ? entry : ps_entry_unretire(entry));
+}
+
+/* Go through the table behind the next entry. */
+static bool walk_child(struct ps_walk *walk, struct ps_piece *piece)
+{
+    uint64_t *entry = piece->entry;
+    struct ps_piece child = piece_of(walk->table, table_behind(ps_hw_entry_load(entry)),
+                                     piece->level - 1, ps_piece_range(piece));
+    bool complete = walk_piece(walk, &child);
+
+    /* A plain store will do: the processor never writes to the entry of a table. */
+    if (child.added != child.removed) {
+        uint64_t value = ps_hw_entry_load(entry);
+        uint64_t used = ps_entry_used(value) + child.added - child.removed;
+
+        ps_hw_entry_store(entry, ps_entry_with_used(value, used));
+    }
+    if (walk->leave != NULL)
+        walk->leave(walk, piece, &child);
+    return complete;
+}
+
+static bool walk_piece(struct ps_walk *walk, struct ps_piece *piece)
+{
+    while (walk->visit(walk, piece)) {
+        if (piece->count == 0)
+            return true;
+        if (!walk_child(walk, piece))
+            return false;
+        ps_piece_next(piece);
+    }
+    return false;
+}
+
+bool ps_walk(struct ps_walk *walk, struct ps_page_range range)
+{
+    struct ps_piece root = piece_of(walk->table, walk->table->root, walk->table->levels, range);
+
+    return walk_piece(walk, &root);
+}
+
+/* ---- single entries ---- */
+
+uint64_t *ps_table_entry(const struct ps_page_table *table, ps_frame_t frame, unsigned level,
+                         uint64_t page)
+{
+    return (uint64_t *)ps_hw_frame(table->machine, frame) + ps_level_index(page, level);
+}
+
+struct ps_place ps_find(const struct ps_page_table *table, uint64_t page)
+{
+    unsigned level = table->levels;
+    uint64_t *entry = ps_table_entry(table, table->root, level, page);
+    uint64_t value = ps_hw_entry_load(entry);
+
+    while (ps_entry_is_table(value, level)) {
+        level--;
+        entry = ps_table_entry(table, ps_entry_table_frame(value), level, page);
+        value = ps_hw_entry_load(entry);
+    }
+    return (struct ps_place){entry, level};
+}
+
+bool ps_entry_change(uint64_t *entry, uint64_t from, uint64_t to)
+{
+    if (!ps_entry_is_settled(from))
+        return ps_hw_entry_compare_exchange(entry, from, to);
+    /* Nothing can be lost: the locked write would cost more than all the rest of a call. */
+    ps_hw_entry_store(entry, to);
+    return true;
+}
+
+static void fill_with_cut(uint64_t *entries, uint64_t large, unsigned level,
+                          const struct ps_machine *machine)
+{
+    uint64_t leaf = ps_entry_cut(large, level, machine);
+    uint64_t step = ps_level_pages(level - 1) << PS_PAGE_SHIFT;
+
+    for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++)
+        ps_hw_entry_store(&entries[i], leaf + i * step);
+}
+
+void ps_cut(struct ps_page_table *table, const struct ps_piece *piece)
+{
+    ps_frame_t frame = ps_frames_pop(table, &table->deposit);
+    uint64_t *entries = ps_hw_frame(table->machine, frame);
+    uint64_t full = ps_entry_with_used(ps_entry_table(frame), PS_TABLE_ENTRIES);
+    uint64_t large;
+
+    /* Once more when the processor set a bit in between: the pieces must have it as well. */
+    do {
+        large = ps_hw_entry_load(piece->entry);
+        fill_with_cut(entries, large, piece->level, table->machine);
+    } while (!ps_entry_change(piece->entry, large, full));
+    table->counters.leaves[piece->level]--;
+    table->counters.leaves[piece->level - 1] += PS_TABLE_ENTRIES;
+    table->counters.tables++;
+    table->counters.deposited--;
+    table->counters.demotions++;
+}
+
+/* ---- frames ---- */
+
+void ps_frames_push(const struct ps_page_table *table, ps_frame_t *list, ps_frame_t frame)
+{
+    uint64_t *link = ps_hw_frame(table->machine, frame);
+
+    *link = list->number;
+    *list = frame;
+}
+
+ps_frame_t ps_frames_pop(const struct ps_page_table *table, ps_frame_t *list)
+{
+    ps_frame_t frame = *list;
+    const uint64_t *link = ps_hw_frame(table->machine, frame);
+
+    *list = ps_frame(*link);
+    return frame;
+}
+
+void ps_frames_give_back(const struct ps_page_table *table, ps_frame_t frame)
+{
+    ps_status status = ps_frame_pool_free(table->pool, frame, ps_pages(1));
+
+    /* Refused only when somebody else gave our frame away; validate tells of it. */
+    (void)status;
+}
+
+ps_status ps_frames_reserve(const struct ps_page_table *table, uint64_t count, ps_frame_t *list)
+{
+    enum { BATCH = 32 };
+    ps_frame_t frames[BATCH];
+
+    *list = ps_frame(0);
+    while (count != 0) {
+        uint64_t batch = ps_min(count, BATCH);
+        ps_status status =
+            ps_frame_pool_alloc_scattered(table->pool, batch, PS_FRAME_TABLE, 0, frames);
+
+        if (status != PS_OK) {
+            while (list->number != 0)
+                ps_frames_give_back(table, ps_frames_pop(table, list));
+            return PS_NO_MEMORY;
+        }
+        for (uint64_t i = 0; i < batch; i++)
+            ps_frames_push(table, list, frames[i]);
+        count -= batch;
+    }
+    return PS_OK;
+}
+
+/* ---- the beginning and the end of a call ---- */
+
+static ps_status check_range(const struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                             struct ps_page_range *range)
+{
+    uint64_t half_last;
+
+    if (table == NULL)
+        return PS_INVALID_ARGS;
+    if (!ps_page_table_is_created(table))
+        return PS_BAD_STATE;
+    if (!ps_is_aligned(va.addr, PS_PAGE_SIZE) || !ps_virt_is_canonical(table, va))
+        return PS_INVALID_ARGS;
+    range->first = ps_page_of_virt(table, va);
+    half_last = ps_range_of_space(table).last / 2;
+    if (range->first > half_last)
+        half_last = ps_range_of_space(table).last;
+    if (pages.count != 0 && pages.count - 1 > half_last - range->first)
+        return PS_INVALID_ARGS;
+    range->last = pages.count == 0 ? range->first : range->first + (pages.count - 1);
+    return PS_OK;
+}
+
+bool ps_page_table_enter(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                         struct ps_page_range *range, ps_status *status)
+{
+    *status = check_range(table, va, pages, range);
+    if (*status != PS_OK || pages.count == 0)
+        return false;
+    ps_lock_acquire(&table->lock);
+    return true;
+}
+
+ps_status ps_page_table_leave(struct ps_page_table *table, ps_status status)
+{
+    ps_lock_release(&table->lock);
+    return status;
+}
+
+ps_status ps_check_own(const struct ps_page_table *table, struct ps_page_range range)
+{
+    uint64_t last = ps_level_index(range.last, table->levels);
+    const uint64_t *root = ps_hw_frame(table->machine, table->root);
+
+    for (uint64_t i = ps_level_index(range.first, table->levels); i <= last; i++)
+        if (ps_entry_is_shared(ps_hw_entry_load(&root[i])))
+            return PS_ACCESS_DENIED;
+    return PS_OK;
+}
+
+/* A permanent leaf contains `page` and reaches out of the range. */
+static bool would_cut_permanent(const struct ps_page_table *table, struct ps_page_range range,
+                                uint64_t page)
+{
+    struct ps_place place = ps_find(table, page);
+    uint64_t entry = ps_hw_entry_load(place.entry);
+    uint64_t mask = ps_level_pages(place.level) - 1;
+
+    return ps_entry_is_leaf(entry, place.level) && ps_entry_is_permanent(entry) &&
+           ((page & ~mask) < range.first || (page | mask) > range.last);
+}
+
+ps_status ps_check_cuts(const struct ps_page_table *table, struct ps_page_range range)
+{
+    ps_status status = ps_check_own(table, range);
+
+    if (status == PS_OK && (would_cut_permanent(table, range, range.first) ||
+                            would_cut_permanent(table, range, range.last)))
+        status = PS_ACCESS_DENIED;
+    return status;
+}
