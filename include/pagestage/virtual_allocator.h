@@ -9,22 +9,23 @@
  * An allocation is virtually contiguous, backed by frames at once, and mapped with 4 KiB
  * leaves. Touching a guard page, or an address that was freed, faults.
  *
- * Bookkeeping is paid from the frame pool (PS_FRAME_HEAP), in proportion to the number of
- * allocations and free extents, never to the size of the arena.
+ * Bookkeeping is paid from the frame pool (PS_FRAME_HEAP): one frame for each 50
+ * allocations, whatever the size of the arena. Free stretches cost nothing.
  *
  * Order of work: an address range is reserved first; frames are taken then, all or none;
  * then they are mapped. Freeing retires the translations, waits for the invalidation, gives
  * the frames back, and only then makes the addresses available again.
  *
  * Locking: every call takes the allocator's lock. Lock order: virtual allocator, page
- * table, frame pool. On failure nothing has changed.
+ * table, frame pool. On failure nothing has changed but one of two counters: `failed` or
+ * `rejected`. A NULL allocator or result pointer is PS_INVALID_ARGS.
  */
 #ifndef PAGESTAGE_VIRTUAL_ALLOCATOR_H
 #define PAGESTAGE_VIRTUAL_ALLOCATOR_H
 
 #include <pagestage/page_table.h>
 
-struct ps_extent; /* a stretch of the arena, free or allocated; private */
+struct ps_extent; /* an allocation and the free pages behind it; private */
 
 struct ps_virtual_allocator {
     struct ps_lock lock;
@@ -60,10 +61,10 @@ struct ps_virtual_allocator {
  * table      in which the range is, and stays, unmapped by everybody else
  * guard      pages between any two allocations and at both ends; 0 is allowed
  * tag        of the frames behind allocations
- * PS_BAD_STATE     already initialised
- * PS_INVALID_ARGS  NULL; base not page-aligned; no pages; wrapping; pages <= 2 * guard; a
- *                  tag that is not to allocate with. base 0 is an address like any other,
- *                  but its first page is never handed out.
+ * PS_BAD_STATE     already initialised; the page table or the pool is not
+ * PS_INVALID_ARGS  NULL; base not page-aligned; no pages; wrapping; not canonical; in both
+ *                  halves; pages <= 2 * guard; a tag that is not to allocate with. base 0 is
+ *                  an address like any other, but its first page is never handed out.
  * PS_NO_MEMORY     no frame for the first bookkeeping
  */
 PS_MUST_CHECK ps_status ps_virtual_init(struct ps_virtual_allocator *allocator,
@@ -89,7 +90,7 @@ struct ps_attribution {
 struct ps_virtual_request {
     ps_pages_t pages;
     ps_pages_t alignment; /* of the first page; a power of two, 0 means 1 */
-    ps_pages_t guard;     /* more guard than the arena's, on both sides; 0: the arena's */
+    ps_pages_t guard;     /* on both sides, where it is more than the arena's */
     ps_attr_t attr;       /* zero: readable and writable RAM */
     unsigned flags;       /* PS_FRAME_ZERO */
     struct ps_attribution who;
@@ -102,6 +103,7 @@ struct ps_virtual_request {
  * PS_NO_SPACE      no gap of that shape in the arena: no frame has been taken
  * PS_NO_MEMORY     not enough frames for the pages, the tables or the bookkeeping
  * PS_ALREADY_EXISTS  somebody else mapped a page inside the arena
+ * PS_ACCESS_DENIED   the arena lies under entries shared from another address space
  */
 PS_MUST_CHECK ps_status ps_virtual_alloc(struct ps_virtual_allocator *allocator,
                                          const struct ps_virtual_request *request, ps_virt_t *va);
@@ -154,7 +156,8 @@ void ps_virtual_snapshot(struct ps_virtual_allocator *allocator,
  * Extents cover the arena without gap or overlap, no two free neighbours, guards kept,
  * counters right, every page of every allocation mapped to a frame of ours with our tag
  * and every other page of the arena absent.
- * PS_BAD_STATE; PS_CORRUPT with one line to `sink`. O(pages of all allocations).
+ * PS_BAD_STATE; PS_CORRUPT with one line to `sink`. O(pages of all allocations), and a walk
+ * over the tables.
  */
 PS_MUST_CHECK ps_status ps_virtual_validate(struct ps_virtual_allocator *allocator,
                                             const struct ps_sink *sink);

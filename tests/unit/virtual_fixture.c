@@ -1,0 +1,210 @@
+#include "virtual_fixture.h"
+
+#include <hw.h>
+#include <string.h>
+
+/* ---- a machine with an arena ---- */
+
+static bool open_machine(struct test *test, struct virtual_fixture *f, uint64_t frames)
+{
+    struct sim_range ram = SIM_RAM(VIRTUAL_FIRST_FRAME, frames);
+
+    memset(f, 0, sizeof(*f));
+    f->frames = frames;
+    f->sim = sim_machine_create(&ram, 1, 0);
+    if (!EXPECT(f->sim != NULL))
+        return false;
+    if (!EXPECT_OK(ps_frame_pool_init(&f->pool, &f->sim->machine, &f->sim->map)) ||
+        !EXPECT_OK(ps_page_table_create(&f->table, &f->sim->machine, &f->pool))) {
+        sim_machine_destroy(f->sim);
+        return false;
+    }
+    f->in_use = ps_frame_pool_in_use(&f->pool);
+    return true;
+}
+
+static void free_all(struct test *test, struct virtual_fixture *f)
+{
+    struct ps_virtual_info info;
+
+    while (ps_virtual_live(&f->arena, &info, 1) != 0)
+        if (!EXPECT_OK(ps_virtual_free(&f->arena, info.va)))
+            return;
+}
+
+static void close_machine(struct test *test, struct virtual_fixture *f)
+{
+    ps_frame_pool_fail_after(&f->pool, UINT64_MAX, false);
+    if (f->arena.ready) {
+        EXPECT_OK(ps_virtual_validate(&f->arena, NULL));
+        free_all(test, f);
+        EXPECT_OK(ps_virtual_destroy(&f->arena));
+    }
+    EXPECT_EQ(ps_frame_pool_in_use(&f->pool), f->in_use);
+    EXPECT_OK(ps_page_table_destroy(&f->table));
+    EXPECT_EQ(ps_frame_pool_in_use(&f->pool), 0);
+    sim_machine_destroy(f->sim);
+}
+
+static ps_status open_arena(struct virtual_fixture *f, const struct virtual_plan *plan)
+{
+    uint64_t base = plan->base != 0 || plan->base_is_zero ? plan->base : VIRTUAL_BASE;
+
+    return ps_virtual_init(&f->arena, &f->table, &f->pool, ps_virt(base),
+                           ps_pages(plan->pages != 0 ? plan->pages : 256), ps_pages(plan->guard),
+                           PS_FRAME_VIRTUAL);
+}
+
+void virtual_with(struct test *test, const struct virtual_plan *plan,
+                  void (*body)(struct test *test, struct virtual_fixture *f))
+{
+    struct virtual_fixture f;
+
+    if (!open_machine(test, &f, plan->frames != 0 ? plan->frames : VIRTUAL_FRAMES))
+        return;
+    if (plan->not_initialised || EXPECT_OK(open_arena(&f, plan)))
+        body(test, &f);
+    close_machine(test, &f);
+}
+
+/* ---- short forms ---- */
+
+ps_virt_t virtual_page(const struct virtual_fixture *f, uint64_t page)
+{
+    return ps_virt_add_pages(f->arena.base, ps_pages(page));
+}
+
+uint64_t virtual_take_as(struct test *test, struct virtual_fixture *f,
+                         const struct ps_virtual_request *request)
+{
+    ps_virt_t va = f->arena.base;
+
+    EXPECT_OK(ps_virtual_alloc(&f->arena, request, &va));
+    return (va.addr - f->arena.base.addr) >> PS_PAGE_SHIFT;
+}
+
+uint64_t virtual_take(struct test *test, struct virtual_fixture *f, uint64_t pages)
+{
+    return virtual_take_as(test, f, &(struct ps_virtual_request){.pages = ps_pages(pages)});
+}
+
+void virtual_free(struct test *test, struct virtual_fixture *f, uint64_t page)
+{
+    EXPECT_OK(ps_virtual_free(&f->arena, virtual_page(f, page)));
+}
+
+void virtual_free_part(struct test *test, struct virtual_fixture *f, uint64_t page, uint64_t pages)
+{
+    EXPECT_OK(ps_virtual_free_part(&f->arena, virtual_page(f, page), ps_pages(pages)));
+}
+
+ps_status virtual_try(struct virtual_fixture *f, uint64_t pages)
+{
+    struct ps_virtual_request request = {.pages = ps_pages(pages)};
+    ps_virt_t va;
+    ps_status status = ps_virtual_alloc(&f->arena, &request, &va);
+
+    return status == PS_OK ? ps_virtual_free(&f->arena, va) : status;
+}
+
+bool virtual_is_mapped(struct virtual_fixture *f, uint64_t page)
+{
+    struct ps_translation translation;
+
+    return ps_page_table_query(&f->table, virtual_page(f, page), &translation) == PS_OK;
+}
+
+uint64_t *virtual_word(struct virtual_fixture *f, uint64_t page)
+{
+    struct ps_translation translation;
+    static uint64_t nowhere[PS_PAGE_SIZE / 8];
+
+    /* A page that should be mapped and is not: the caller's comparison will fail. */
+    if (ps_page_table_query(&f->table, virtual_page(f, page), &translation) != PS_OK)
+        return nowhere;
+    return ps_hw_frame(&f->sim->machine, translation.frame);
+}
+
+/* ---- the whole state ---- */
+
+/* Mixes well and never wraps: each half is multiplied in 64 bits. */
+static uint64_t mix(uint64_t sum, uint64_t value)
+{
+    uint64_t x = sum ^ value ^ (sum << 13 | sum >> 51);
+
+    return ((x & UINT32_MAX) * 0x9e3779b1u) ^ ((x >> 32) * 0x85ebca77u) ^ (x << 29 | x >> 35);
+}
+
+static uint64_t live_number(struct virtual_fixture *f)
+{
+    struct ps_virtual_info infos[VIRTUAL_LIVE_MAX];
+    uint64_t count = ps_virtual_live(&f->arena, infos, VIRTUAL_LIVE_MAX);
+    uint64_t sum = count;
+
+    for (uint64_t i = 0; i < ps_min(count, VIRTUAL_LIVE_MAX); i++) {
+        sum = mix(sum, infos[i].va.addr);
+        sum = mix(sum, infos[i].pages.count);
+        sum = mix(sum, infos[i].sequence);
+        sum = mix(sum, infos[i].who.owner);
+        sum = mix(sum, (uint64_t)(uintptr_t)infos[i].who.file);
+        sum = mix(sum, infos[i].who.line);
+    }
+    return sum;
+}
+
+/* The pool's own bookkeeping is left out: its hints may move. */
+static uint64_t contents_number(struct virtual_fixture *f)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < f->frames; i++) {
+        ps_frame_t frame = ps_frame(VIRTUAL_FIRST_FRAME + i);
+        const uint64_t *words = ps_hw_frame(&f->sim->machine, frame);
+        struct ps_frame_info info = {0};
+
+        if (ps_frame_pool_query(&f->pool, frame, &info) != PS_OK || info.tag == PS_FRAME_FREE ||
+            info.tag == PS_FRAME_METADATA)
+            continue;
+        sum = mix(sum, frame.number << 8 | info.tag);
+        for (unsigned w = 0; w < PS_PAGE_SIZE / 8; w++)
+            sum = mix(sum, words[w]);
+    }
+    return sum;
+}
+
+struct virtual_state virtual_state(struct virtual_fixture *f)
+{
+    struct virtual_state state;
+
+    memset(&state, 0, sizeof(state));
+    ps_frame_pool_snapshot(&f->pool, &state.pool);
+    state.tables = ps_page_table_counters(&f->table);
+    state.tables.rounds = 0;
+    ps_virtual_snapshot(&f->arena, &state.arena);
+    state.arena.counters.failed = 0;
+    state.arena.counters.rejected = 0;
+    state.sequence = f->arena.sequence;
+    state.live = live_number(f);
+    state.contents = contents_number(f);
+    return state;
+}
+
+void virtual_expect_same_state(struct test *test, struct virtual_fixture *f,
+                               const struct virtual_state *before)
+{
+    struct virtual_state now = virtual_state(f);
+
+    EXPECT(memcmp(&now.pool, &before->pool, sizeof(now.pool)) == 0);
+    EXPECT(memcmp(&now.tables, &before->tables, sizeof(now.tables)) == 0);
+    EXPECT(memcmp(&now.arena, &before->arena, sizeof(now.arena)) == 0);
+    EXPECT_EQ(now.sequence, before->sequence);
+    EXPECT_EQ(now.live, before->live);
+    EXPECT_EQ(now.contents, before->contents);
+}
+
+void virtual_expect_same(struct test *test, struct virtual_fixture *f,
+                         const struct virtual_state *before)
+{
+    virtual_expect_same_state(test, f, before);
+    EXPECT_OK(ps_virtual_validate(&f->arena, NULL));
+}
