@@ -1,0 +1,59 @@
+/*
+ * The application: everything it knows, in one place, and the order in which it runs.
+ *
+ *     main.c       while the firmware is still there: learn, configure, reserve, leave
+ *     takeover.c   from the exit to our own page tables and stacks
+ *     selftest.c   facts, suites, verdict
+ *     ending.c     power off, reset or halt
+ */
+#ifndef EFI_APPLICATION_H
+#define EFI_APPLICATION_H
+
+#include <pagestage/stage.h>
+
+#include "apic.h"
+#include "config.h"
+#include "cpu.h"
+#include "firmware.h"
+#include "image.h"
+#include "runtime.h"
+
+enum {
+    APPLICATION_STACK_PAGES = 16,
+    APPLICATION_LOG_BYTES = 512 * 1024,
+};
+
+struct application {
+    /* Learned from the firmware, constant after the exit. */
+    struct cpu_features features;
+    struct cpu_found found;
+    struct firmware_facts facts;
+    struct firmware_graphics graphics;
+    struct image image;
+    struct config config;
+    struct firmware_exit leave;
+    const void *attributes; /* copy of the memory attributes table, or NULL */
+    void *start_page;       /* below 1 MiB, for starting other processors; may be NULL */
+    bool under_qemu;        /* there is a fw_cfg device */
+
+    /* Built after the exit. */
+    struct ps_stage stage;
+    struct runtime runtime;
+    struct apic_state apic;
+    ps_virt_t stack;
+    uint64_t began; /* time stamps: entry point, exit, our own root, stage complete */
+    uint64_t left;
+    uint64_t taken_over;
+    uint64_t ready;
+};
+
+/* From the firmware's state to our own; does not return. Runs on the image's own stack. */
+_Noreturn void take_over(struct application *app);
+
+/* Run what the configuration asks for; returns true when everything passed. */
+bool self_test(struct application *app);
+
+/* The end of the run: tell QEMU, then what the configuration says. */
+_Noreturn void end_run(struct application *app, bool passed);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * All consoles at once: the serial line, the firmware's text console until the exit, the
+ * screen. This is the only file that knows which of them there are.
+ */
+#ifndef EFI_CONSOLE_H
+#define EFI_CONSOLE_H
+
+#include "application.h"
+#include "harness/test.h"
+#include "report.h"
+#include "symbols.h"
+
+/* Probe the serial line and say on both early consoles who is starting, and where from. */
+void console_start(const struct application *app);
+
+/* Memory for the screen's cells and the kept report; false when there is none. */
+bool console_reserve(const struct firmware_graphics *graphics);
+
+/* The firmware's console is gone: the screen starts, and with it the report. */
+void console_left_firmware(const struct application *app);
+
+/* The root changed: what was reached by its physical address has moved. */
+void console_moved(const struct application *app);
+
+struct report *console_report(void);
+
+/* Everything that is written for a fault report. */
+struct ps_sink console_sink(void);
+
+/* ---- progress ---- */
+
+void console_plan(const struct test_runner *runner, const struct test_suite *const *suites,
+                  size_t count);
+void console_suite(const struct test_runner *runner, const struct test_suite *suite);
+void console_case(const struct test *test);
+void console_case_done(const struct test *test, const char *died);
+
+/* ---- the end ---- */
+
+void console_report_end(const struct report_counts *counts);
+void console_bail_out(const char *reason);
+void console_verdict(const struct config *config, bool passed);
+
+/* A line after the report, on every console. */
+void console_message(const char *text);
+
+/* The report so far, as text. */
+struct report_log *console_log(void);
+
+#endif

@@ -1,0 +1,143 @@
+#include "application.h"
+
+#include "console.h"
+#include "death_suite.h"
+#include "facts.h"
+#include "live_world.h"
+#include "machine_suite.h"
+#include "traps.h"
+#include "watchdog.h"
+
+enum { SUITES_MAX = 32 };
+
+/* One run of the tests, as the runner's callbacks see it. */
+struct self_test {
+    struct application *app;
+    struct world world;
+    struct test_runner runner;
+    const struct test_suite *suites[SUITES_MAX];
+    size_t suite_count;
+};
+
+/* ---- one case ---- */
+
+static uint64_t run_case(uint64_t function, uint64_t test)
+{
+    ((test_function)(uintptr_t)function)((struct test *)(uintptr_t)test);
+    return 0;
+}
+
+/* A case that was torn out of a library call may have left anything half done. */
+static void check_after_hang(struct application *app)
+{
+    struct ps_sink sink = console_sink();
+
+    live_world_break_locks(&app->stage);
+    if (ps_stage_validate(&app->stage, &sink) != PS_OK) {
+        console_bail_out("a case that hung left the stage damaged");
+        end_run(app, false);
+    }
+}
+
+static const char *guard_case(void *context, test_function run, struct test *test)
+{
+    struct self_test *self = context;
+    struct trap_recovery recovery = {.vector = 0};
+    struct ps_sink where;
+    struct ps_text_buffer buffer;
+    char text[96];
+    bool returned;
+
+    console_case(test);
+    watchdog_arm(self->app->config.deadline);
+    cpu_interrupts_on();
+    returned = trap_watch(&recovery, run_case, (uint64_t)(uintptr_t)run, (uint64_t)(uintptr_t)test);
+    cpu_interrupts_off();
+    watchdog_disarm();
+    if (returned)
+        return NULL;
+    where = ps_text_buffer_sink(&buffer, text, sizeof(text));
+    symbol_print(&where, watchdog_caught_at());
+    test_note(test, "hung at %s (rip 0x%" PS_PRIx ")", text, watchdog_caught_at());
+    check_after_hang(self->app);
+    return "no end within its time";
+}
+
+static bool is_wanted(void *context, const char *suite, const char *name)
+{
+    struct self_test *self = context;
+
+    return config_wants(&self->app->config, suite, name);
+}
+
+static void started(void *context, const struct test_suite *suite)
+{
+    struct self_test *self = context;
+
+    console_suite(&self->runner, suite);
+}
+
+static void finished(void *context, const struct test *test, const char *died)
+{
+    (void)context;
+    console_case_done(test, died);
+}
+
+/* ---- the run ---- */
+
+static void add_suite(struct self_test *self, const struct test_suite *suite)
+{
+    if (self->suite_count < SUITES_MAX)
+        self->suites[self->suite_count++] = suite;
+}
+
+static void collect_suites(struct self_test *self)
+{
+    const struct test_suite *death = death_suite(self->app->config.death);
+
+    add_suite(self, &suite_processor);
+    add_suite(self, &suite_traps);
+    add_suite(self, &suite_stage);
+    for (size_t i = 0; i < suite_count; i++)
+        add_suite(self, suites[i]);
+    if (death != NULL)
+        add_suite(self, death);
+    add_suite(self, &suite_runtime);
+}
+
+static struct test_runner make_runner(struct self_test *self)
+{
+    return (struct test_runner){.out = console_report()->sink,
+                                .guard = guard_case,
+                                .started = started,
+                                .finished = finished,
+                                .wanted = is_wanted,
+                                .context = self,
+                                .world = &self->world};
+}
+
+bool self_test(struct application *app)
+{
+    static struct self_test self;
+    static struct machine_under_test subject;
+    struct test_runner *runner = &self.runner;
+    uint64_t plan;
+
+    self.app = app;
+    subject = (struct machine_under_test){&app->stage, &app->runtime,
+                                          &app->image, &app->features,
+                                          app->stack,  ps_pages(APPLICATION_STACK_PAGES)};
+    machine_suite_init(&subject);
+    live_world_init(&self.world, &app->stage, app->config.seed);
+    watchdog_init(&app->apic, app->facts.timestamps_per_second);
+    collect_suites(&self);
+    *runner = make_runner(&self);
+    plan = test_plan(runner, self.suites, self.suite_count);
+    facts_report(app, console_report());
+    console_plan(runner, self.suites, self.suite_count);
+    test_run(runner, self.suites, self.suite_count - death_cuts_short(app->config.death));
+    facts_report_end(app, console_report());
+    console_report_end(
+        &(struct report_counts){plan, runner->passed, runner->failed, runner->skipped});
+    return runner->failed == 0 && runner->number == plan && plan != 0;
+}

@@ -1,0 +1,29 @@
+/*
+ * Names of the image's own functions, for fault reports: a table that the build puts into
+ * the image after a first link.
+ */
+#ifndef EFI_SYMBOLS_H
+#define EFI_SYMBOLS_H
+
+#include <pagestage/sink.h>
+
+struct symbol {
+    uint32_t address; /* from the image's base */
+    uint32_t name;    /* offset in symbol_names */
+};
+
+extern const struct symbol symbols[]; /* in order of address */
+extern const uint32_t symbol_count;
+extern const char symbol_names[];
+extern const uint32_t symbol_code_end; /* first address behind the code; 0 without a table */
+
+/* First byte of the image, where the firmware loaded it. */
+extern const char image_base[] __asm__("__ImageBase");
+
+/* `address` lies in the image's code. */
+bool symbol_is_code(uint64_t address);
+
+/* "function+0x12", or the bare address outside of the code. */
+void symbol_print(const struct ps_sink *sink, uint64_t address);
+
+#endif

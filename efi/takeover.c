@@ -1,0 +1,137 @@
+#include "application.h"
+
+#include "console.h"
+#include "fault_report.h"
+#include "traps.h"
+
+enum { EARLY_STACK_BYTES = 8192 };
+
+/* Before there is a virtual allocator, faults are handled on stacks in the image. */
+static _Alignas(16) unsigned char early_stacks[TRAP_STACK_COUNT][EARLY_STACK_BYTES];
+
+static struct fault_reporter reporter;
+
+static void bail_out(void *context, const char *reason)
+{
+    console_bail_out(reason);
+    end_run(context, false);
+}
+
+static _Noreturn void fail(struct application *app, const char *step, ps_status status)
+{
+    struct ps_text_buffer buffer;
+    char reason[160];
+    struct ps_sink sink = ps_text_buffer_sink(&buffer, reason, sizeof(reason));
+
+    ps_print(&sink, "cannot %s: %s", step, ps_status_name(status));
+    if (status == PS_NO_MEMORY)
+        ps_print(&sink, " (this machine has too little usable memory)");
+    bail_out(app, reason);
+    cpu_halt();
+}
+
+static void catch_faults(struct application *app)
+{
+    for (unsigned stack = 1; stack < TRAP_STACK_COUNT; stack++)
+        cpu_set_interrupt_stack(stack,
+                                (uint64_t)(uintptr_t)early_stacks[stack] + EARLY_STACK_BYTES);
+    cpu_load_segments();
+    reporter =
+        (struct fault_reporter){.sink = console_sink(), .bail_out = bail_out, .context = app};
+    fault_report_to(&reporter);
+    traps_init();
+}
+
+static ps_status build_stage(struct application *app)
+{
+    struct ps_stage_request request = {
+        .uefi_map = app->leave.result.map,
+        .uefi_map_size = app->leave.result.map_size,
+        .uefi_map_stride = app->leave.result.stride,
+        .ranges = app->leave.ranges,
+        .range_capacity = app->leave.range_capacity,
+        .sections = app->image.sections,
+        .section_count = app->image.section_count,
+        .framebuffer = app->graphics.base,
+        .framebuffer_bytes = app->graphics.usable ? app->graphics.bytes : 0,
+    };
+
+    cpu_describe_machine(&app->features, &app->found, &request.machine);
+    return ps_stage_take_over(&app->stage, &request);
+}
+
+/* A stack with a guard page on both sides; returns its top, 0 when there is no memory. */
+static uint64_t make_stack(struct application *app, uint64_t pages, ps_virt_t *base)
+{
+    struct ps_virtual_request request = {.pages = ps_pages(pages), .who = PS_HERE(0)};
+
+    if (ps_virtual_alloc(&app->stage.arena, &request, base) != PS_OK)
+        return 0;
+    return ps_virt_add_pages(*base, request.pages).addr;
+}
+
+static ps_status guard_interrupt_stacks(struct application *app)
+{
+    for (unsigned stack = 1; stack < TRAP_STACK_COUNT; stack++) {
+        ps_virt_t base;
+        uint64_t top = make_stack(app, 4, &base);
+
+        if (top == 0)
+            return PS_NO_MEMORY;
+        cpu_set_interrupt_stack(stack, top);
+    }
+    return PS_OK;
+}
+
+static ps_status build_runtime(struct application *app)
+{
+    struct runtime_input input = {
+        .map = ps_stage_pointer(&app->stage, app->leave.result.map),
+        .map_size = app->leave.result.map_size,
+        .stride = app->leave.result.stride,
+        .attributes =
+            app->attributes == NULL ? NULL : ps_stage_pointer(&app->stage, app->attributes),
+        .sections = app->image.sections,
+        .section_count = app->image.section_count,
+        .system_table = app->facts.system_table,
+    };
+
+    return runtime_init(&app->runtime, &app->stage, &input);
+}
+
+/* On a stack of the arena from here on. */
+static void second_half(void *context)
+{
+    struct application *app = context;
+    ps_status status = guard_interrupt_stacks(app);
+
+    if (status != PS_OK)
+        fail(app, "make stacks with guards", status);
+    status = build_runtime(app);
+    if (status != PS_OK)
+        fail(app, "map the firmware's runtime services", status);
+    app->apic = apic_init(&app->stage, app->found.apic_base, app->facts.timestamps_per_second);
+    app->ready = cpu_timestamp();
+    end_run(app, self_test(app));
+}
+
+_Noreturn void take_over(struct application *app)
+{
+    ps_status status;
+    uint64_t top;
+
+    cpu_leave_firmware_state(&app->features);
+    catch_faults(app);
+    cpu_enable_no_execute(&app->features);
+    status = build_stage(app);
+    if (status != PS_OK)
+        fail(app, app->stage.step, status);
+    cpu_enter_known_state(&app->features);
+    app->taken_over = cpu_timestamp();
+    reporter.table = &app->stage.table;
+    console_moved(app);
+    top = make_stack(app, APPLICATION_STACK_PAGES, &app->stack);
+    if (top == 0)
+        fail(app, "make a stack", PS_NO_MEMORY);
+    run_on_stack(top, second_half, app);
+}

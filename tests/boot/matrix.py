@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""Boots the image on every kind of machine it must run on, and checks what comes of it.
+
+Prints TAP 13, one test point a boot. Each serial log is left in build/boot/<case>.log. A case says
+what must happen: most must pass whole; some must die in a certain way, and then it is the runner
+that is tested: a death must never look like success.
+"""
+
+import argparse
+import fnmatch
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.join(ROOT, "scripts"), os.path.dirname(os.path.abspath(__file__))]
+
+import ovmf  # noqa: E402
+import qemu  # noqa: E402
+import report as reports  # noqa: E402
+import tap  # noqa: E402
+import usb  # noqa: E402
+
+DENIED = b"Access Denied"
+
+
+class CannotRun(Exception):
+    """The case needs something that this host has not; it is skipped with the reason."""
+
+
+# ---- what must happen: each takes (Result, Report) and returns what is wrong, or None ----
+
+
+def passes(result, report):
+    """Every test passed, and the whole report arrived."""
+    verdict = reports.judge(report, result.status, result.describe())
+    return None if verdict.passed else str(verdict)
+
+
+def silent_pass(result, report):
+    """Without a serial line only the status can tell."""
+    if result.serial:
+        return "there is text on a serial line that does not exist"
+    return None if result.status == qemu.STATUS_PASSED else result.describe()
+
+
+def clear_refusal(result, report):
+    """The image said why it cannot run: before the exit, or as a report that ends properly."""
+    if result.exception or result.timed_out:
+        return result.describe()
+    if report.refusal:
+        return None
+    if result.status != qemu.STATUS_FAILED:
+        return f"{result.describe()}, not {qemu.STATUS_FAILED}"
+    if report.begin is None:
+        return "there is no report"
+    if report.bail_out not in (None, "(no reason)") or (report.complete and report.skipped):
+        return None
+    return "neither a reason nor skipped tests were reported"
+
+
+def passes_or_refuses_clearly(result, report):
+    """Where it depends on the firmware's own needs whether the memory is enough."""
+    return None if passes(result, report) is None else clear_refusal(result, report)
+
+
+def is_denied(result, report):
+    """The firmware refused to start the image at all."""
+    if report.begin is not None:
+        return "the image ran"
+    return None if DENIED in result.serial else f"no '{DENIED.decode()}': {result.describe()}"
+
+
+def bails_out(result, report):
+    """A fault was reported with its cause and ended the run as a failure."""
+    if passes(result, report) is None:
+        return "the run has passed"
+    if result.status != qemu.STATUS_FAILED:
+        return f"{result.describe()}, not {qemu.STATUS_FAILED}"
+    if report.bail_out in (None, "(no reason)"):
+        return "there is no 'Bail out!' with a reason"
+    text = result.serial.lower()
+    missing = [word for word in (b"rip", b"cr2") if word not in text]
+    return f"the dump lacks {missing}" if missing else None
+
+
+def one_test_fails(result, report):
+    """One test failed, and the run went on to its end."""
+    if result.status != qemu.STATUS_FAILED:
+        return f"{result.describe()}, not {qemu.STATUS_FAILED}"
+    if not report.complete:
+        return "; ".join(report.problems)
+    if len(report.failed) != 1:
+        return f"{len(report.failed)} tests failed, not one"
+    return None
+
+
+def deadline_is_caught(result, report):
+    """A machine that nothing inside can stop is ended by the runner, as a failure."""
+    if passes(result, report) is None:
+        return "the run has passed"
+    return None if result.timed_out and report.begin else result.describe()
+
+
+def plan_is_caught(result, report):
+    """Fewer tests than planned is a failure, whatever the image says of itself."""
+    if passes(result, report) is None:
+        return "the run has passed"
+    if report.plan is None or report.plan <= len(report.tests):
+        return "the plan is not larger than the tests"
+    return None
+
+
+def triple_fault_is_caught(result, report):
+    """QEMU's status is 0 then: the runner must not take that for success."""
+    if passes(result, report) is None:
+        return "the run has passed"
+    if result.status != 0 or result.shutdown != "guest-reset":
+        return f"{result.describe()}, not a reset by the guest"
+    return None
+
+
+# ---- the table ----
+
+
+@dataclass
+class Case:
+    """One boot: a name, a machine, and what must happen."""
+
+    name: str
+    machine: dict = field(default_factory=dict)  # changes to qemu.Settings
+    expect: object = passes
+    prepare: object = None  # called with the settings and a private folder before the boot
+    until: object = reports.refused
+    deadline: float = 60
+
+
+def on_stick(settings, folder):
+    settings.disk = os.path.join(folder, "stick.img")
+    settings.bus = "usb"
+    usb.build(settings.image, settings.disk)
+
+
+def with_secure_boot(settings, _folder):
+    # With several processors the firmware's SMM code does not come up under emulation.
+    settings.smp = "1"
+    try:
+        settings.firmware = ovmf.find(ovmf.SNAKEOIL)
+    except ovmf.NotFound as error:
+        raise CannotRun(str(error)) from error
+
+
+def signed(settings, folder):
+    """Signs with the key whose certificate is in Debian's variables."""
+    with_secure_boot(settings, folder)
+    keys = ovmf.snakeoil_keys()
+    if not keys:
+        raise CannotRun("Debian's snakeoil keys are not installed")
+    key, target = os.path.join(folder, "key.pem"), os.path.join(folder, "signed.efi")
+    run_tool("openssl", "pkey", "-in", keys[0], "-passin", "pass:" + ovmf.SNAKEOIL_PASSPHRASE,
+             "-out", key)
+    run_tool("sbsign", "--key", key, "--cert", keys[1], "--output", target, settings.image)
+    run_tool("sbverify", "--cert", keys[1], target)
+    settings.image = target
+
+
+def run_tool(*command):
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+    except FileNotFoundError as error:
+        raise CannotRun(f"{command[0]} is not installed") from error
+    if done.returncode != 0:
+        raise qemu.QemuError(f"{' '.join(command)}: {done.stdout}")
+
+
+def denied(serial):
+    return DENIED in serial
+
+
+def dies(kind, **more):
+    """A machine on which the image ends in a certain way; few suites, for it is not about them."""
+    return {"fw_cfg": {"death": kind, "suites": "processor,death,runtime", **more}}
+
+
+CASES = [
+    Case("cpu_max"),
+    Case("cpu_qemu64", {"cpu": "qemu64"}),
+    Case("cpu_nehalem", {"cpu": "Nehalem"}),
+    Case("cpu_epyc", {"cpu": "EPYC"}),
+    Case("cpu_without_nx", {"cpu": "qemu64,-nx"}),
+    Case("cpu_with_1g_pages", {"cpu": "qemu64,+pdpe1gb"}),
+    Case("cpu_without_la57", {"cpu": "max,-la57"}),
+    Case("memory_48m", {"memory": "48M", "cpu": "qemu64"}, passes_or_refuses_clearly),
+    Case("memory_64m", {"memory": "64M", "cpu": "qemu64"}, passes_or_refuses_clearly),
+    Case("memory_96m", {"memory": "96M"}),
+    Case("memory_4g", {"memory": "4G"}),
+    Case("memory_200g", {"memory": "200G"}),
+    Case("memory_half_above_4g", {"memory": "2G", "machine": "q35,max-ram-below-4g=1G"}),
+    Case("machine_pc", {"machine": "pc"}),
+    Case("machine_with_1_processor", {"smp": "1"}),
+    Case("machine_with_ide_disk", {"bus": "ide"}),
+    Case("display_none", {"display": ()}),
+    Case("display_virtio_gpu", {"display": ("virtio-gpu-pci",)}),
+    Case("display_ramfb", {"display": ("ramfb",)}),
+    Case("display_bochs", {"display": ("bochs-display",)}),
+    Case("serial_none", {"serial": False}, silent_pass),
+    Case("usb_stick", prepare=on_stick),
+    Case("secure_boot_signed", prepare=signed),
+    Case("secure_boot_unsigned_is_refused", expect=is_denied, prepare=with_secure_boot,
+         until=denied),
+    Case("death_by_write_to_nowhere", dies("fault"), bails_out),
+    Case("death_by_call_into_data", dies("execute"), bails_out),
+    Case("death_by_undefined_behaviour", dies("undefined"), bails_out),
+    Case("death_by_stack_overflow", dies("stack"), bails_out),
+    Case("death_by_double_fault", dies("double"), bails_out),
+    Case("death_by_triple_fault", dies("triple"), triple_fault_is_caught),
+    Case("death_by_failed_test", dies("fail"), one_test_fails),
+    Case("death_by_hang", dies("hang", deadline="3"), one_test_fails),
+    Case("death_by_hang_without_interrupts", dies("hang-off", deadline="3"), deadline_is_caught,
+         deadline=30),
+    Case("death_by_short_run", dies("plan"), plan_is_caught),
+]
+
+
+# ---- running it ----
+
+
+def settings_of(case, image):
+    settings = qemu.Settings(image=image)
+    for name, value in case.machine.items():
+        setattr(settings, name, value)
+    settings.fw_cfg = dict(settings.fw_cfg)
+    return settings
+
+
+@dataclass
+class Outcome:
+    """How a case ended: passed, failed with details, or skipped with a reason."""
+
+    passed: bool
+    details: list = field(default_factory=list)
+    skip: str = None
+
+
+def boot(case, settings):
+    """Boots once; after a refusal waits a little, to see that nothing more comes."""
+    return qemu.run(settings, case.deadline, until=case.until, linger=2)
+
+
+def run_case(case, image, logs):
+    settings = settings_of(case, image)
+    try:
+        with tempfile.TemporaryDirectory(prefix="pagestage-") as folder:
+            if case.prepare:
+                case.prepare(settings, folder)
+            result = boot(case, settings)
+    except CannotRun as reason:
+        return Outcome(True, skip=str(reason))
+    except (qemu.QemuError, usb.UsbError, ovmf.NotFound, OSError) as error:
+        return Outcome(False, [f"{type(error).__name__}: {error}"])
+    path = os.path.join(logs, case.name + ".log")
+    with open(path, "wb") as file:
+        file.write(result.serial)
+    report = reports.parse(result.serial)
+    wrong = case.expect(result, report)
+    if wrong is None:
+        return Outcome(True)
+    return Outcome(False, [f"expected: {case.expect.__doc__.splitlines()[0]}", f"found: {wrong}",
+                           f"ended: {result.describe()} after {result.duration:.1f} s",
+                           f"serial log: {path}", *last_lines(result.serial)])
+
+
+def last_lines(serial):
+    lines = [reports.clean(line) for line in serial.split(b"\n")]
+    return ["serial: " + line for line in [line for line in lines if line.strip()][-8:]]
+
+
+def run_all(cases, arguments):
+    """Boots the cases a few at a time; prints them in the table's order."""
+    logs = os.path.join(qemu.build_folder(), "boot")
+    os.makedirs(logs, exist_ok=True)
+    writer = tap.Writer(len(cases))
+    # Ends this process's machines when one of its threads fails in a way nobody expected.
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        jobs = [pool.submit(run_case, case, arguments.image, logs) for case in cases]
+        try:
+            for case, job in zip(cases, jobs):
+                outcome = job.result()
+                writer.point("boot/" + case.name, outcome.passed, outcome.details, outcome.skip)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            qemu.kill_all()
+            raise
+    return writer.finish()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Boot the image on a matrix of machines.")
+    parser.add_argument("cases", nargs="*", metavar="PATTERN", help="only these, such as 'cpu_*'")
+    parser.add_argument("--image", default=os.path.join(qemu.build_folder(), "BOOTX64.EFI"))
+    parser.add_argument("-j", "--jobs", type=int, default=2, help="boots at a time (default: 2)")
+    parser.add_argument("--list", action="store_true", help="print the names of the cases")
+    arguments = parser.parse_args()
+    cases = [case for case in CASES if not arguments.cases
+             or any(fnmatch.fnmatch(case.name, pattern) for pattern in arguments.cases)]
+    if arguments.list:
+        print("\n".join(case.name for case in cases))
+        return 0
+    if not cases or not os.path.isfile(arguments.image):
+        print(f"matrix: no such case, or no image {arguments.image}", file=sys.stderr)
+        return 2
+    qemu.exit_on_signals()
+    return 0 if run_all(cases, arguments) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

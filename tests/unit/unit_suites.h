@@ -1,0 +1,48 @@
+/* The suites that run on the host only, each from one file of this folder. */
+#ifndef TESTS_UNIT_UNIT_SUITES_H
+#define TESTS_UNIT_UNIT_SUITES_H
+
+#include "harness/test.h"
+
+extern const struct test_suite suite_config;
+extern const struct test_suite suite_display;
+extern const struct test_suite suite_entry;
+extern const struct test_suite suite_exit_boot;
+extern const struct test_suite suite_frame_pool;
+extern const struct test_suite suite_frame_pool_check;
+extern const struct test_suite suite_frame_pool_layout;
+extern const struct test_suite suite_frame_pool_lock;
+extern const struct test_suite suite_frame_pool_model;
+extern const struct test_suite suite_fw_cfg;
+extern const struct test_suite suite_memory_map;
+extern const struct test_suite suite_memory_map_change;
+extern const struct test_suite suite_memory_map_export;
+extern const struct test_suite suite_memory_map_random;
+extern const struct test_suite suite_memory_map_real;
+extern const struct test_suite suite_memory_strip;
+extern const struct test_suite suite_mmu;
+extern const struct test_suite suite_page_table;
+extern const struct test_suite suite_page_table_change;
+extern const struct test_suite suite_page_table_check;
+extern const struct test_suite suite_page_table_failure;
+extern const struct test_suite suite_page_table_leaf;
+extern const struct test_suite suite_page_table_model;
+extern const struct test_suite suite_page_table_retire;
+extern const struct test_suite suite_page_table_upgrade;
+extern const struct test_suite suite_report;
+extern const struct test_suite suite_screen;
+extern const struct test_suite suite_screen_area;
+extern const struct test_suite suite_serial;
+extern const struct test_suite suite_sim_memory;
+extern const struct test_suite suite_sink;
+extern const struct test_suite suite_virtual_allocator;
+extern const struct test_suite suite_virtual_check;
+extern const struct test_suite suite_virtual_failure;
+extern const struct test_suite suite_virtual_layout;
+extern const struct test_suite suite_virtual_model;
+
+/* All of the above, in the order of the layers: unit_suites.c. */
+extern const struct test_suite *const unit_suites[];
+extern const size_t unit_suite_count;
+
+#endif
