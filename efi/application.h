@@ -53,6 +53,9 @@ _Noreturn void take_over(struct application *app);
 /* Run what the configuration asks for; returns true when everything passed. */
 bool self_test(struct application *app);
 
+/* QEMU ends here, with the verdict as its exit status; does nothing on a real machine. */
+void leave_qemu(const struct application *app, bool passed);
+
 /* The end of the run: tell QEMU, then what the configuration says. */
 _Noreturn void end_run(struct application *app, bool passed);
 

@@ -195,9 +195,9 @@ static bool set_seed(struct config *config, const char *value)
     return read_number(value, UINT64_MAX, &config->seed);
 }
 
-static bool set_random(struct config *config, const char *value)
+static bool set_repeat(struct config *config, const char *value)
 {
-    return read_number32(value, 1, 1000000, &config->random);
+    return read_number32(value, 1, 1000000, &config->repeat);
 }
 
 static bool set_deadline(struct config *config, const char *value)
@@ -251,7 +251,7 @@ static const struct key {
 } keys[] = {
     {"suites", set_suites, "names separated by commas, a star only at the end of one"},
     {"seed", set_seed, "a number of 64 bits"},
-    {"random", set_random, "1 to 1000000"},
+    {"repeat", set_repeat, "1 to 1000000"},
     {"deadline", set_deadline, "0 to 3600 seconds"},
     {"end", set_end, "power-off, reset, halt, watch"},
     {"log", set_log, "normal, verbose"},
@@ -443,7 +443,7 @@ void config_parse_options(struct config *config, const void *data, size_t size,
 
 void config_defaults(struct config *config)
 {
-    *config = (struct config){.suites = "*", .seed = 1, .random = 8, .deadline = 20};
+    *config = (struct config){.suites = "*", .seed = 1, .repeat = 1, .deadline = 20};
 }
 
 void config_set(struct config *config, const char *source, const char *key, const char *value,
@@ -506,8 +506,8 @@ void config_print(const struct config *config, const struct ps_sink *sink)
 {
     ps_print(sink, "{\"suites\":");
     report_json_string(sink, config->suites);
-    ps_print(sink, ",\"seed\":%" PS_PRIu ",\"random\":%u,\"deadline\":%u", config->seed,
-             config->random, config->deadline);
+    ps_print(sink, ",\"seed\":%" PS_PRIu ",\"repeat\":%u,\"deadline\":%u", config->seed,
+             config->repeat, config->deadline);
     ps_print(sink, ",\"end\":\"%s\",\"log\":\"%s\",\"death\":", end_words[config->end],
              log_words[config->log]);
     report_json_string(sink, config->death);

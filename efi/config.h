@@ -35,7 +35,7 @@ enum config_log {
 struct config {
     char suites[CONFIG_LINE_SIZE]; /* patterns, separated by commas; see config_wants() */
     uint64_t seed;                 /* of the random cases */
-    uint32_t random;               /* how many seeds every random case tries */
+    uint32_t repeat;               /* how often every case runs, each time with the next seed */
     uint32_t deadline;             /* seconds for one case; 0: no limit */
     enum config_end end;
     enum config_log log;

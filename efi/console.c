@@ -111,6 +111,11 @@ struct ps_sink console_sink(void)
     return (struct ps_sink){.write = write_everywhere};
 }
 
+void console_make_room(void)
+{
+    display_enlarge_log(&display);
+}
+
 /* ---- progress ---- */
 
 static uint64_t cases_of(const struct test_runner *runner, const struct test_suite *suite)

@@ -27,6 +27,9 @@ struct report *console_report(void);
 /* Everything that is written for a fault report. */
 struct ps_sink console_sink(void);
 
+/* The screen's messages take all of it: a fault is going to be reported. */
+void console_make_room(void);
+
 /* ---- progress ---- */
 
 void console_plan(const struct test_runner *runner, const struct test_suite *const *suites,

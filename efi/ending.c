@@ -21,6 +21,12 @@ static _Noreturn void reset_without_firmware(void)
     cpu_triple_fault();
 }
 
+void leave_qemu(const struct application *app, bool passed)
+{
+    if (app->under_qemu)
+        port_out32(QEMU_EXIT_PORT, passed ? QEMU_PASSED : QEMU_FAILED);
+}
+
 /* Until somebody changes a table from outside: the proof that damage is noticed. */
 static void watch(struct application *app)
 {
@@ -40,8 +46,8 @@ _Noreturn void end_run(struct application *app, bool passed)
         watch(app);
         passed = false;
     }
-    if (app->under_qemu && app->config.end != CONFIG_END_HALT)
-        port_out32(QEMU_EXIT_PORT, passed ? QEMU_PASSED : QEMU_FAILED);
+    if (app->config.end != CONFIG_END_HALT)
+        leave_qemu(app, passed);
     if (app->config.end == CONFIG_END_POWER_OFF && runtime_power_off(&app->runtime) != PS_OK)
         console_message("the firmware cannot power off: halted");
     if (app->config.end == CONFIG_END_RESET) {

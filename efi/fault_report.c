@@ -5,7 +5,7 @@
 #include "symbols.h"
 
 static const struct fault_reporter *told;
-static bool reporting;
+static unsigned depth; /* faults that are being reported: each may cause the next */
 
 void fault_report_to(const struct fault_reporter *reporter)
 {
@@ -143,11 +143,13 @@ _Noreturn void fault_report(const struct trap_frame *frame)
     if (told == NULL)
         cpu_halt();
     put_reason(&buffer, reason, sizeof(reason), frame);
-    /* A fault while a fault is reported: say that much, and end. */
-    if (!reporting) {
-        reporting = true;
+    depth++;
+    if (depth == 1) {
+        told->begin(told->context);
         fault_print(&told->sink, told->table, frame);
     }
-    told->bail_out(told->context, reason);
+    if (depth <= 2)
+        told->bail_out(told->context, reason);
+    told->give_up(told->context);
     cpu_halt();
 }

@@ -16,7 +16,9 @@
 struct fault_reporter {
     struct ps_sink sink;                                 /* every console there is */
     const struct ps_page_table *table;                   /* for the walk; NULL before take-over */
+    void (*begin)(void *context);                        /* make room: a fault report is long */
     void (*bail_out)(void *context, const char *reason); /* ends the run, does not return */
+    void (*give_up)(void *context); /* the same when even that faults: without any output */
     void *context;
 };
 

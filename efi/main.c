@@ -46,9 +46,15 @@ static void learn(void)
 /* Set by a debugger that has loaded our symbols; see scripts/debug.py. */
 volatile uint32_t pagestage_gdb_continue;
 
+/* Says where we are, so that scripts/debug.py can place our symbols, before it waits. */
 static void wait_for_debugger(void)
 {
-    while (app.config.wait && pagestage_gdb_continue == 0)
+    struct ps_sink console = firmware_console();
+
+    if (!app.config.wait)
+        return;
+    ps_print(&console, "\n# image: {\"base\":\"0x%" PS_PRIx "\"}\n", app.image.base);
+    while (pagestage_gdb_continue == 0)
         __builtin_ia32_pause();
 }
 

@@ -21,9 +21,26 @@ struct self_test {
 
 /* ---- one case ---- */
 
-static uint64_t run_case(uint64_t function, uint64_t test)
+/* What is run under the watch: the case, as often as the configuration says. */
+struct watched_case {
+    struct self_test *self;
+    test_function run;
+    struct test *test;
+};
+
+static uint64_t run_case(uint64_t watched, uint64_t unused)
 {
-    ((test_function)(uintptr_t)function)((struct test *)(uintptr_t)test);
+    const struct watched_case *this = (const struct watched_case *)(uintptr_t)watched;
+    const struct config *config = &this->self->app->config;
+
+    (void)unused;
+    for (uint32_t i = 0; i < config->repeat; i++) {
+        this->self->world.seed = config->seed + i;
+        watchdog_arm(config->deadline);
+        this->run(this->test);
+        if (this->test->failures != 0 || this->test->skipped != NULL)
+            break;
+    }
     return 0;
 }
 
@@ -42,6 +59,7 @@ static void check_after_hang(struct application *app)
 static const char *guard_case(void *context, test_function run, struct test *test)
 {
     struct self_test *self = context;
+    struct watched_case watched = {self, run, test};
     struct trap_recovery recovery = {.vector = 0};
     struct ps_sink where;
     struct ps_text_buffer buffer;
@@ -49,9 +67,8 @@ static const char *guard_case(void *context, test_function run, struct test *tes
     bool returned;
 
     console_case(test);
-    watchdog_arm(self->app->config.deadline);
     cpu_interrupts_on();
-    returned = trap_watch(&recovery, run_case, (uint64_t)(uintptr_t)run, (uint64_t)(uintptr_t)test);
+    returned = trap_watch(&recovery, run_case, (uint64_t)(uintptr_t)&watched, 0);
     cpu_interrupts_off();
     watchdog_disarm();
     if (returned)

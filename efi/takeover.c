@@ -11,10 +11,21 @@ static _Alignas(16) unsigned char early_stacks[TRAP_STACK_COUNT][EARLY_STACK_BYT
 
 static struct fault_reporter reporter;
 
+static void make_room(void *context)
+{
+    (void)context;
+    console_make_room();
+}
+
 static void bail_out(void *context, const char *reason)
 {
     console_bail_out(reason);
     end_run(context, false);
+}
+
+static void give_up(void *context)
+{
+    leave_qemu(context, false);
 }
 
 static _Noreturn void fail(struct application *app, const char *step, ps_status status)
@@ -36,8 +47,11 @@ static void catch_faults(struct application *app)
         cpu_set_interrupt_stack(stack,
                                 (uint64_t)(uintptr_t)early_stacks[stack] + EARLY_STACK_BYTES);
     cpu_load_segments();
-    reporter =
-        (struct fault_reporter){.sink = console_sink(), .bail_out = bail_out, .context = app};
+    reporter = (struct fault_reporter){.sink = console_sink(),
+                                       .begin = make_room,
+                                       .bail_out = bail_out,
+                                       .give_up = give_up,
+                                       .context = app};
     fault_report_to(&reporter);
     traps_init();
 }

@@ -21,7 +21,7 @@ import ovmf
 import qemu
 import run
 
-BASE = re.compile(rb'^# image: \{.*"base":\s*"(0x[0-9a-fA-F]+)".*\}\r?$', re.MULTILINE)
+BASE = re.compile(rb'# image: \{[^\r\n]*"base":\s*"(0x[0-9a-fA-F]+)"[^\r\n]*\}\r?\n')
 FLAG = "pagestage_gdb_continue"
 DEFAULT_PORT = 1234
 
@@ -45,11 +45,17 @@ def free_port():
     raise qemu.QemuError("there is no free TCP port for gdb")
 
 
-def gdb_command(image, base, port, commands):
+def symbols_of(image):
+    """The file with the image's symbols: the one beside it that was linked with them."""
+    beside = os.path.splitext(image)[0] + ".debug"
+    return beside if os.path.isfile(beside) else image
+
+
+def gdb_command(symbols, base, port, commands):
     """gdb with the machine attached, the symbols in place and the image let go."""
     helper = os.path.join(qemu.ROOT, "scripts", "gdb_pagestage.py")
     setup = ["set pagination off", "set confirm off", "set architecture i386:x86-64",
-             f"add-symbol-file {image} -o {base:#x}", f"source {helper}",
+             f"add-symbol-file {symbols} -o {base:#x}", f"source {helper}",
              f"target remote 127.0.0.1:{port}", f"set variable {FLAG} = 1"]
     if not commands:
         setup += ["set pagination on",
@@ -68,7 +74,7 @@ def attach(machine, arguments, port):
     if how != "until" or base is None:
         raise qemu.QemuError(f"the image did not say where it is: {machine.result().describe()}")
     print(f"debug: the image is at {base:#x}; serial line: {machine.serial_path}")
-    command = gdb_command(arguments.image, base, port, arguments.command)
+    command = gdb_command(symbols_of(arguments.image), base, port, arguments.command)
     # Ctrl-C belongs to gdb, which stops the machine with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return subprocess.run(command, check=False, preexec_fn=lambda: signal.signal(

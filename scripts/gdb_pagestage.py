@@ -121,10 +121,13 @@ if gdb is not None:
         def invoke(self, argument, from_tty):
             if not argument:
                 raise gdb.GdbError("ps-walk needs an address")
-            value = gdb.parse_and_eval(argument)
-            # A function or an array stands for where it is.
-            if value.type.strip_typedefs().code in (gdb.TYPE_CODE_FUNC, gdb.TYPE_CODE_ARRAY):
-                value = value.address
-            print_walk(int(value) & (1 << 64) - 1)
+            try:
+                value = gdb.parse_and_eval(argument)
+                # A function or an array stands for where it is.
+                if value.type.strip_typedefs().code in (gdb.TYPE_CODE_FUNC, gdb.TYPE_CODE_ARRAY):
+                    value = value.address
+                print_walk(int(value) & (1 << 64) - 1)
+            except gdb.error as error:
+                raise gdb.GdbError(f"ps-walk: {error}") from error
 
     PageWalk()

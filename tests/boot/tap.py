@@ -80,3 +80,9 @@ def main(module, prefix):
     for case in cases:
         case.run(result)
     return 0 if writer.finish() and cases else 1
+
+
+if __name__ == "__main__":
+    import test_scripts
+
+    sys.exit(main(test_scripts, "scripts"))

@@ -6,7 +6,7 @@ A defect is a patch in this folder. Lines before the diff say what it is:
     defect: an unmapped page keeps its translation
     caught-by: test-host
 
-`caught-by` is the target of the Makefile, itself a part of `make test`, that must fail. All
+`caught-by` are the arguments of make, a part of `make test`, that must fail. All
 of them first pass on the unchanged copy, so a defect cannot look caught because something
 else is broken. A patch that no longer applies is a failure: it tests nothing.
 
@@ -14,15 +14,19 @@ usage: run.py [NAME ...]    prints TAP; exit status 0 when every defect was caug
 """
 import os
 import pathlib
+import queue
 import re
 import shutil
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-COPY = ROOT / "build" / "mutants"
+BUILD = ROOT / (os.environ.get("BUILD") or "build")
+COPY = BUILD / "mutants"
+BUILT = ["image", "host", "lib", "host_tests", "libpagestage.a", "BOOTX64.EFI", "BOOTX64.debug"]
+WORKERS = 2
 DEADLINE = 240
 
 
@@ -38,83 +42,80 @@ def read(patch):
     return head
 
 
-def make_copy():
-    """The tracked files as they are now; what was built there before stays for make."""
-    COPY.mkdir(parents=True, exist_ok=True)
+def copy_tree(worker):
+    """The tracked files and what was built from them, with their times: make starts from there."""
+    target = COPY / str(worker)
+    shutil.rmtree(target, ignore_errors=True)
     names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                            cwd=ROOT, check=True, capture_output=True).stdout.split(b"\0")
-    names = [os.fsdecode(name) for name in names if name]
-    for name in names:
-        source, target = ROOT / name, COPY / name
-        if not source.is_file():
-            continue
-        if target.is_file() and target.read_bytes() == source.read_bytes():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)
-    for path in COPY.rglob("*"):
-        if path.is_file() and "build" not in path.relative_to(COPY).parts[:1]:
-            if str(path.relative_to(COPY)) not in names and not path.name.endswith(".EFI"):
-                path.unlink()
+    for name in filter(None, map(os.fsdecode, names)):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    (target / "build").mkdir()
+    for built in filter(lambda name: (BUILD / name).exists(), BUILT):
+        subprocess.run(["cp", "-a", BUILD / built, target / "build"], check=True)
+    return target
 
 
-def apply(patch, *options):
-    return subprocess.run(["patch", "-p1", "--no-backup-if-mismatch", "-s", *options],
-                          cwd=COPY, stdin=open(patch, "rb"), capture_output=True).returncode == 0
+def apply(tree, patch, *options):
+    with open(patch, "rb") as text:
+        return subprocess.run(["patch", "-p1", "--no-backup-if-mismatch", "-s", *options], cwd=tree,
+                              stdin=text, capture_output=True).returncode == 0
 
 
-def run(target, log):
-    """True when the target passed."""
+def passes(tree, target, log):
+    """Whether make passed; its output goes into a log."""
+    environment = dict(os.environ, BUILD="build", MAKEFLAGS="")
     with open(log, "wb") as out:
         try:
-            return subprocess.run(["make", target], cwd=COPY, stdout=out, stderr=out,
-                                  stdin=subprocess.DEVNULL, timeout=DEADLINE).returncode == 0
+            return subprocess.run(["make", *target.split()], cwd=tree, stdout=out, stderr=out,
+                                  stdin=subprocess.DEVNULL, env=environment,
+                                  timeout=DEADLINE).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
 
-def built(log):
-    """A defect that does not compile is caught by the compiler, not by a test."""
-    return b" error: " not in pathlib.Path(log).read_bytes()
+def try_unchanged(tree, target):
+    log = COPY / (re.sub(r"\W+", "_", target) + ".log")
+    return f"unchanged_tree_passes {target}", [] if passes(tree, target, log) else [f"see {log}"]
+
+
+def try_defect(tree, patch):
+    """(name, what is wrong): a defect that does not compile is caught by no test."""
+    head, log = read(patch), COPY / (patch.stem + ".log")
+    if not apply(tree, patch):
+        return patch.stem, ["the patch does not apply"]
+    noticed = not passes(tree, head["caught-by"], log)
+    apply(tree, patch, "-R")
+    if not noticed:
+        return patch.stem, [f"not noticed by {head['caught-by']}: {head['defect']}"]
+    return patch.stem, ["does not compile"] if b" error: " in log.read_bytes() else []
 
 
 def main():
     patches = sorted(p for p in HERE.glob("*.patch") if not sys.argv[1:] or p.stem in sys.argv[1:])
-    heads = {patch: read(patch) for patch in patches}
-    targets = sorted({head.get("caught-by", "") for head in heads.values()})
-    make_copy()
-    print("TAP version 13")
-    print(f"1..{len(patches) + len(targets)}")
-    number = failed = 0
+    targets = sorted({read(patch)["caught-by"] for patch in patches})
+    trees = queue.Queue()
+    for worker in range(WORKERS):
+        trees.put(copy_tree(worker))
 
-    def report(good, name, why=""):
-        nonlocal number, failed
-        number += 1
-        failed += not good
-        print(f"{'ok' if good else 'not ok'} {number} - defects/{name}{'' if good else ' # ' + why}",
-              flush=True)
+    def job(function, subject):
+        tree = trees.get()
+        try:
+            return function(tree, subject)
+        finally:
+            trees.put(tree)
 
-    for target in targets:
-        good = bool(target) and run(target, COPY / "clean.log")
-        report(good, f"unchanged_tree_passes_{target}", f"see {COPY / 'clean.log'}")
-        if not good:
-            print(f"Bail out! {target} fails without any defect")
-            return 1
-    for patch in patches:
-        log = COPY / (patch.stem + ".log")
-        start = time.monotonic()
-        if not apply(patch):
-            report(False, patch.stem, "the patch does not apply")
-            continue
-        passed = run(heads[patch]["caught-by"], log)
-        apply(patch, "-R")
-        if passed:
-            report(False, patch.stem, f"not noticed by {heads[patch]['caught-by']}")
-        else:
-            report(built(log), patch.stem, "does not compile")
-        print(f"# {heads[patch]['defect']}: {heads[patch]['caught-by']}, "
-              f"{time.monotonic() - start:.1f} s", flush=True)
-    print(f"# {len(patches)} defects, {failed} not caught")
+    jobs = [(try_unchanged, t) for t in targets] + [(try_defect, p) for p in patches]
+    print(f"TAP version 13\n1..{len(jobs)}")
+    failed = 0
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = pool.map(lambda one: job(*one), jobs)
+        for number, (name, wrong) in enumerate(results, 1):
+            failed += bool(wrong)
+            print(f"{'not ok' if wrong else 'ok'} {number} - defects/{name}"
+                  + "".join(f" # {why}" for why in wrong), flush=True)
     return 1 if failed or not patches else 0
 
 

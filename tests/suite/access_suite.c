@@ -371,5 +371,4 @@ static const struct test_case cases[] = {
     TEST_CASE(a_part_of_a_large_leaf_gets_other_rights),
 };
 
-extern const struct test_suite suite_access;
 const struct test_suite suite_access = TEST_SUITE("access", cases);

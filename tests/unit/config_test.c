@@ -51,7 +51,7 @@ static void defaults_hold_where_nothing_is_said(struct test *test)
     parse(&fixture, "");
     EXPECT_TEXT(fixture.config.suites, "*");
     EXPECT_EQ(fixture.config.seed, 1);
-    EXPECT_EQ(fixture.config.random, 8);
+    EXPECT_EQ(fixture.config.repeat, 1);
     EXPECT_EQ(fixture.config.deadline, 20);
     EXPECT_EQ(fixture.config.end, CONFIG_END_POWER_OFF);
     EXPECT_EQ(fixture.config.log, CONFIG_LOG_NORMAL);
@@ -66,12 +66,12 @@ static void every_key_is_understood(struct test *test)
     struct fixture fixture;
 
     set_up(&fixture);
-    parse(&fixture, "suites = frame_pool, page_*\nseed=0xdeadBEEF00000001\nrandom = 100\n"
+    parse(&fixture, "suites = frame_pool, page_*\nseed=0xdeadBEEF00000001\nrepeat = 100\n"
                     "deadline=0\nend = halt\nlog = verbose\ndeath = page-fault\nwait = yes\n");
     EXPECT_TEXT(fixture.said, "");
     EXPECT_TEXT(fixture.config.suites, "frame_pool, page_*");
     EXPECT_EQ(fixture.config.seed, 0xdeadbeef00000001);
-    EXPECT_EQ(fixture.config.random, 100);
+    EXPECT_EQ(fixture.config.repeat, 100);
     EXPECT_EQ(fixture.config.deadline, 0);
     EXPECT_EQ(fixture.config.end, CONFIG_END_HALT);
     EXPECT_EQ(fixture.config.log, CONFIG_LOG_VERBOSE);
@@ -107,9 +107,9 @@ static void comments_blanks_and_quotes_are_dropped(struct test *test)
 
 static void every_line_end_counts_once(struct test *test)
 {
-    static const char *const files[] = {"seed=2\nx=1\n\nrandom=3\ny=1",
-                                        "seed=2\r\nx=1\r\n\r\nrandom=3\r\ny=1",
-                                        "seed=2\rx=1\r\rrandom=3\ry=1"};
+    static const char *const files[] = {"seed=2\nx=1\n\nrepeat=3\ny=1",
+                                        "seed=2\r\nx=1\r\n\r\nrepeat=3\r\ny=1",
+                                        "seed=2\rx=1\r\rrepeat=3\ry=1"};
 
     for (unsigned i = 0; i < PS_ARRAY_SIZE(files); i++) {
         struct fixture fixture;
@@ -117,7 +117,7 @@ static void every_line_end_counts_once(struct test *test)
         set_up(&fixture);
         parse(&fixture, files[i]);
         EXPECT_EQ(fixture.config.seed, 2);
-        EXPECT_EQ(fixture.config.random, 3);
+        EXPECT_EQ(fixture.config.repeat, 3);
         EXPECT_TEXT(fixture.said, "f:2: unknown key \"x\"\nf:5: unknown key \"y\"\n");
     }
 }
@@ -176,9 +176,9 @@ static void unknown_value_is_told_and_the_old_one_stays(struct test *test)
         {"seed", "0x"},
         {"seed", "1 2"},
         {"seed", "18446744073709551616"},
-        {"random", "0"},
-        {"random", "0x10g"},
-        {"random", "1000001"},
+        {"repeat", "0"},
+        {"repeat", "0x10g"},
+        {"repeat", "1000001"},
         {"deadline", "3601"},
         {"end", "off"},
         {"end", "HALT"},
@@ -223,11 +223,11 @@ static void largest_numbers_are_accepted(struct test *test)
     struct fixture fixture;
 
     set_up(&fixture);
-    parse(&fixture, "seed=18446744073709551615\nrandom=1000000\ndeadline=3600");
+    parse(&fixture, "seed=18446744073709551615\nrepeat=1000000\ndeadline=3600");
     EXPECT_EQ(fixture.config.seed, UINT64_MAX);
-    EXPECT_EQ(fixture.config.random, 1000000);
+    EXPECT_EQ(fixture.config.repeat, 1000000);
     EXPECT_EQ(fixture.config.deadline, 3600);
-    parse(&fixture, "seed=0xffffffffffffffff\nrandom=1");
+    parse(&fixture, "seed=0xffffffffffffffff\nrepeat=1");
     EXPECT_EQ(fixture.config.seed, UINT64_MAX);
     EXPECT_TEXT(fixture.said, "");
 }
@@ -377,9 +377,9 @@ static void options_need_no_program_name(struct test *test)
     struct fixture fixture;
 
     set_up(&fixture);
-    parse_options(&fixture, "seed=3 random=4\n");
+    parse_options(&fixture, "seed=3 repeat=4\n");
     EXPECT_EQ(fixture.config.seed, 3);
-    EXPECT_EQ(fixture.config.random, 4);
+    EXPECT_EQ(fixture.config.repeat, 4);
     EXPECT_TEXT(fixture.said, "");
 }
 
@@ -414,11 +414,11 @@ static void later_sources_override_earlier_ones(struct test *test)
     struct fixture fixture;
 
     set_up(&fixture);
-    parse(&fixture, "seed = 2\nrandom = 2\nend = reset\n");
-    parse_options(&fixture, "random=3 end=halt");
+    parse(&fixture, "seed = 2\nrepeat = 2\nend = reset\n");
+    parse_options(&fixture, "repeat=3 end=halt");
     config_set(&fixture.config, "fw_cfg", "end", "watch\n", &fixture.sink);
     EXPECT_EQ(fixture.config.seed, 2);
-    EXPECT_EQ(fixture.config.random, 3);
+    EXPECT_EQ(fixture.config.repeat, 3);
     EXPECT_EQ(fixture.config.end, CONFIG_END_WATCH);
     parse(&fixture, "death = x\ndeath = none\n");
     EXPECT_TEXT(fixture.config.death, "");
@@ -474,7 +474,7 @@ static void settings_are_printed_as_json(struct test *test)
 
     set_up(&fixture);
     config_print(&fixture.config, &fixture.sink);
-    EXPECT_TEXT(fixture.said, "{\"suites\":\"*\",\"seed\":1,\"random\":8,\"deadline\":20,"
+    EXPECT_TEXT(fixture.said, "{\"suites\":\"*\",\"seed\":1,\"repeat\":1,\"deadline\":20,"
                               "\"end\":\"power-off\",\"log\":\"normal\",\"death\":\"\","
                               "\"wait\":false}");
 }

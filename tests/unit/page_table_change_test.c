@@ -1,5 +1,7 @@
 #include "page_table_fixture.h"
 
+#include "page_table_private.h"
+
 /* Protect and harvest: leaves that stay and change. */
 
 /* ---- protect ---- */
@@ -80,6 +82,23 @@ TABLE_CASE(change_and_unmap_need_no_frame_at_all)
     table_give_all(f, taken);
 }
 
+/* ---- the one write to a live entry ---- */
+
+TABLE_CASE(a_bit_that_the_processor_set_is_never_overwritten)
+{
+    uint64_t leaf = ps_entry_leaf(ps_frame(7), RW, 1, &f->sim->machine);
+    uint64_t entry = leaf | PS_ENTRY_ACCESSED;
+
+    EXPECT(!ps_entry_change(&entry, leaf, 0));
+    EXPECT_EQ(entry, leaf | PS_ENTRY_ACCESSED);
+    EXPECT(ps_entry_change(&entry, leaf | PS_ENTRY_ACCESSED, leaf));
+    EXPECT_EQ(entry, leaf);
+    /* With both bits set there is nothing left to lose. */
+    entry = leaf | PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY;
+    EXPECT(ps_entry_change(&entry, entry, 5));
+    EXPECT_EQ(entry, 5);
+}
+
 /* ---- harvest ---- */
 
 struct harvested {
@@ -132,6 +151,20 @@ TABLE_CASE(harvest_shows_what_was_touched_once)
     EXPECT_OK(ps_frame_pool_free(&f->pool, frame, ps_pages(1)));
 }
 
+/* Tables of another hand may have it so. */
+TABLE_CASE(harvest_shows_a_page_that_is_dirty_and_not_accessed)
+{
+    struct harvested harvested = {.count = 0};
+
+    table_map(test, f, at(TABLE_LOW, 0), 7, RW);
+    *table_entry(f, at(TABLE_LOW, 0), 1) |= PS_ENTRY_DIRTY;
+    EXPECT_OK(
+        ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1), keep_leaf, &harvested));
+    EXPECT_EQ(harvested.count, 1);
+    EXPECT(harvested.leaves[0].dirty);
+    EXPECT_EQ(*table_entry(f, at(TABLE_LOW, 0), 1) & PS_ENTRY_DIRTY, 0);
+}
+
 TABLE_CASE(harvest_shows_a_large_leaf_whole)
 {
     struct harvested harvested = {.count = 0};
@@ -143,6 +176,7 @@ TABLE_CASE(harvest_shows_a_large_leaf_whole)
     REQUIRE(harvested.count == 1);
     EXPECT_EQ(harvested.leaves[0].va.addr, at(TABLE_HIGH, 512).addr);
     EXPECT_EQ(harvested.leaves[0].pages.count, 512);
+    EXPECT_EQ(f->sim->invalidation.pages.count, 0);
     EXPECT(harvested.leaves[0].dirty);
     table_expect_tree(test, f, 0, 1, 0, 3, 1);
 }
@@ -153,7 +187,9 @@ static const struct test_case cases[] = {
     TEST_CASE(protect_invalidates_once_and_only_when_something_was_lost),
     TEST_CASE(protect_of_a_part_cuts_and_of_the_same_does_not),
     TEST_CASE(change_and_unmap_need_no_frame_at_all),
+    TEST_CASE(a_bit_that_the_processor_set_is_never_overwritten),
     TEST_CASE(harvest_shows_what_was_touched_once),
+    TEST_CASE(harvest_shows_a_page_that_is_dirty_and_not_accessed),
     TEST_CASE(harvest_shows_a_large_leaf_whole),
 };
 

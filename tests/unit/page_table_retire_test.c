@@ -141,6 +141,22 @@ TABLE_CASE(sweep_leaves_alone_what_was_not_retired)
     table_expect_tree(test, f, 10, 0, 0, 4, 0);
 }
 
+TABLE_CASE(a_large_leaf_is_swept_as_a_whole)
+{
+    struct ps_tlb_gather gather = new_gather(f);
+    struct table_released released;
+
+    table_released_init(&released);
+    table_map_run(test, f, at(TABLE_LOW, 0), TABLE_FAR, 512, RW, 0);
+    retire(test, f, at(TABLE_LOW, 0), 512, &gather);
+    ps_tlb_gather_flush(&gather);
+    EXPECT_OK(ps_page_table_sweep(&f->table, at(TABLE_LOW, 0), ps_pages(511), &released.release));
+    EXPECT_EQ(released.count, 0);
+    EXPECT_OK(ps_page_table_sweep(&f->table, at(TABLE_LOW, 0), ps_pages(512), &released.release));
+    EXPECT_EQ(released.pages, 512);
+    table_expect_tree(test, f, 0, 0, 0, 1, 0);
+}
+
 TABLE_CASE(retired_frames_do_not_show_in_the_entry)
 {
     struct ps_tlb_gather gather = new_gather(f);
@@ -254,6 +270,39 @@ TABLE_CASE(unmap_finishes_what_was_only_retired)
 
 /* ---- stale translations ---- */
 
+struct witness {
+    struct table_fixture *f;
+    ps_virt_t va;
+    bool reachable; /* on a processor, when its frame was released */
+    uint64_t calls;
+};
+
+static void witness_release(void *context, ps_frame_t first, ps_pages_t pages)
+{
+    struct witness *witness = context;
+
+    (void)first;
+    (void)pages;
+    witness->calls++;
+    for (unsigned cpu = 0; cpu < MMU_PROCESSORS; cpu++)
+        witness->reachable |= !mmu_load(witness->f->mmu, cpu, witness->va).faulted;
+}
+
+TABLE_CASE(frames_are_released_when_no_processor_reaches_them)
+{
+    struct witness witness = {.f = f, .va = at(TABLE_LOW, 3)};
+    struct ps_frame_release release = {witness_release, &witness};
+    ps_frame_t frame = table_take_frame(test, f);
+
+    table_map(test, f, witness.va, frame.number, RW);
+    for (unsigned cpu = 0; cpu < MMU_PROCESSORS; cpu++)
+        EXPECT(!mmu_load(f->mmu, cpu, witness.va).faulted);
+    EXPECT_OK(ps_page_table_unmap(&f->table, witness.va, ps_pages(1), &release));
+    EXPECT_EQ(witness.calls, 1);
+    EXPECT(!witness.reachable);
+    EXPECT_OK(ps_frame_pool_free(&f->pool, frame, ps_pages(1)));
+}
+
 TABLE_CASE(a_translation_lives_until_the_round)
 {
     struct ps_tlb_gather gather = new_gather(f);
@@ -364,6 +413,7 @@ static const struct test_case cases[] = {
     TEST_CASE(several_ranges_share_one_round),
     TEST_CASE(retired_pages_are_gone_and_still_in_use),
     TEST_CASE(sweep_leaves_alone_what_was_not_retired),
+    TEST_CASE(a_large_leaf_is_swept_as_a_whole),
     TEST_CASE(retired_frames_do_not_show_in_the_entry),
     TEST_CASE(a_table_is_unreachable_before_the_round_and_freed_after_it),
     TEST_CASE(two_operations_one_after_the_other_free_their_table),
@@ -371,6 +421,7 @@ static const struct test_case cases[] = {
     TEST_CASE(neighbours_of_retired_pages_can_be_mapped),
     TEST_CASE(anchoring_brings_a_retired_table_back),
     TEST_CASE(unmap_finishes_what_was_only_retired),
+    TEST_CASE(frames_are_released_when_no_processor_reaches_them),
     TEST_CASE(a_translation_lives_until_the_round),
     TEST_CASE(no_walk_leads_through_a_freed_table),
     TEST_CASE(protect_reaches_both_processors),

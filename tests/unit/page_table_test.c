@@ -381,6 +381,19 @@ TABLE_CASE(shared_tables_show_what_is_mapped_later)
     EXPECT_OK(ps_frame_pool_free(&f->pool, frame, ps_pages(1)));
 }
 
+TABLE_CASE(destroying_a_sharer_leaves_the_shared_tables)
+{
+    table_map(test, f, at(TABLE_HIGH, 0), 7, RW);
+    REQUIRE_OK(ps_page_table_anchor(&f->table, at(TABLE_HIGH, 0), ps_pages(1)));
+    open_other(test, f);
+    REQUIRE_OK(ps_page_table_share_upper(&f->other, &f->table));
+    /* The number of used entries is the owner's business: it would be wrong in the copy. */
+    EXPECT_EQ(((const uint64_t *)ps_hw_frame(&f->sim->machine, f->other.root))[288] & 0xe00, 0);
+    close_other(test, f);
+    table_expect_tree(test, f, 1, 0, 0, 4, 0);
+    table_expect(test, f, at(TABLE_HIGH, 0), 7, RW, PS_LEAF_4K);
+}
+
 TABLE_CASE(addresses_under_shared_entries_are_not_ours)
 {
     struct ps_translation found;
@@ -472,6 +485,7 @@ static const struct test_case cases[] = {
     TEST_CASE(anchored_tables_stay_when_they_are_empty),
     TEST_CASE(a_table_in_use_can_be_anchored),
     TEST_CASE(shared_tables_show_what_is_mapped_later),
+    TEST_CASE(destroying_a_sharer_leaves_the_shared_tables),
     TEST_CASE(addresses_under_shared_entries_are_not_ours),
     TEST_CASE(sharing_needs_an_empty_upper_half_and_equal_levels),
     TEST_CASE(ranges_are_maximal_and_end_at_every_difference),
