@@ -3,29 +3,23 @@
 /* ---- protect ---- */
 
 struct protect {
-    struct ps_walk walk; /* first */
-    ps_attr_t attr;
-    struct ps_tlb_gather gather;
+    struct ps_walk walk;           /* first */
+    uint64_t bits[PS_LEAF_1G + 1]; /* of the new attributes, by level */
+    struct ps_hull hull;           /* of the pages that lost something */
 };
-
-static bool loses_something(ps_attr_t from, ps_attr_t to)
-{
-    return (from.access & ~(unsigned)to.access) != 0 || from.cache != to.cache;
-}
 
 static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
 {
-    const struct ps_page_table *table = protect->walk.table;
+    unsigned level = piece->level;
     uint64_t old;
     uint64_t new;
 
     do {
         old = ps_hw_entry_load(piece->entry);
-        new = ps_entry_with_attr(old, protect->attr, piece->level, table->machine);
+        new = ps_entry_with_bits(old, protect->bits[level], level);
     } while (!ps_entry_change(piece->entry, old, new));
-    if (loses_something(ps_entry_attr(old, piece->level), protect->attr))
-        ps_tlb_gather_add(&protect->gather, ps_virt_of_page(table, piece->page),
-                          ps_range_pages(ps_piece_span(piece)));
+    if (ps_entry_takes_away(old, new, level))
+        ps_hull_add(&protect->hull, ps_piece_range(piece));
 }
 
 static bool protect_visit(struct ps_walk *walk, struct ps_piece *piece)
@@ -39,7 +33,7 @@ static bool protect_visit(struct ps_walk *walk, struct ps_piece *piece)
             continue;
         if (!ps_entry_has_leaf(entry, piece->level))
             return true;
-        if (ps_attr_equal(ps_entry_attr(entry, piece->level), protect->attr))
+        if (entry == ps_entry_with_bits(entry, protect->bits[piece->level], piece->level))
             continue;
         if (!ps_piece_is_whole(piece)) {
             ps_cut(walk->table, piece);
@@ -55,15 +49,15 @@ static ps_status protect_range(struct ps_page_table *table, struct ps_page_range
 {
     struct protect protect = {
         .walk = {.table = table, .visit = protect_visit},
-        .attr = attr,
     };
     ps_status status = ps_check_cuts(table, range);
 
     if (status != PS_OK)
         return status;
-    ps_tlb_gather_init(&protect.gather, table->machine);
+    for (unsigned level = PS_LEAF_4K; level <= PS_LEAF_1G; level++)
+        protect.bits[level] = ps_entry_leaf_bits(attr, level, table->machine);
     (void)ps_walk(&protect.walk, range);
-    table->counters.rounds += ps_tlb_gather_flush(&protect.gather);
+    ps_hull_invalidate(table, &protect.hull);
     return PS_OK;
 }
 
@@ -86,7 +80,7 @@ struct harvest {
     struct ps_walk walk; /* first */
     void (*visit)(void *context, ps_virt_t va, ps_pages_t pages, bool dirty);
     void *context;
-    struct ps_tlb_gather gather;
+    struct ps_hull hull;
 };
 
 static void harvest_leaf(struct harvest *harvest, const struct ps_piece *piece)
@@ -99,7 +93,7 @@ static void harvest_leaf(struct harvest *harvest, const struct ps_piece *piece)
     do
         old = ps_hw_entry_load(piece->entry);
     while (!ps_entry_change(piece->entry, old, old & ~both));
-    ps_tlb_gather_add(&harvest->gather, va, ps_range_pages(span));
+    ps_hull_add(&harvest->hull, span);
     harvest->visit(harvest->context, va, ps_range_pages(span), ps_entry_is_dirty(old));
 }
 
@@ -125,9 +119,8 @@ static ps_status harvest_range(struct harvest *harvest, struct ps_page_range ran
 
     if (status != PS_OK)
         return status;
-    ps_tlb_gather_init(&harvest->gather, table->machine);
     (void)ps_walk(&harvest->walk, range);
-    table->counters.rounds += ps_tlb_gather_flush(&harvest->gather);
+    ps_hull_invalidate(table, &harvest->hull);
     return PS_OK;
 }
 

@@ -24,7 +24,7 @@ struct map {
 
     /* The second. */
     ps_frame_t reserve;
-    struct ps_tlb_gather gather;
+    struct ps_hull hull;
     bool broken; /* leaves were retired that wait for their new frame */
 };
 
@@ -143,16 +143,29 @@ static ps_status check_existing(const struct map *map, const struct ps_piece *pi
 
 /* ---- the first walk ---- */
 
+/* Pages of a table where nothing is in the way: the usual case, and so a loop of its own. */
+static void skip_empty(struct ps_piece *piece)
+{
+    const uint64_t *entry = piece->entry;
+    uint64_t count = piece->count;
+    uint64_t n = 0;
+
+    while (n < count && ps_hw_entry_load(&entry[n]) == 0)
+        n++;
+    ps_piece_skip(piece, n);
+}
+
 static bool plan(struct ps_walk *walk, struct ps_piece *piece)
 {
     struct map *map = map_of(walk);
 
+    if (piece->level == 1)
+        skip_empty(piece);
     for (; piece->count != 0; ps_piece_next(piece)) {
         uint64_t entry = ps_hw_entry_load(piece->entry);
 
         if (entry == 0) {
-            if (piece->level > 1)
-                map->needed += frames_under_empty(map, ps_piece_range(piece), piece->level);
+            map->needed += frames_under_empty(map, ps_piece_range(piece), piece->level);
             continue;
         }
         if (!ps_entry_has_leaf(entry, piece->level))
@@ -177,24 +190,29 @@ static void link_table(struct map *map, struct ps_piece *piece)
     table->counters.tables++;
 }
 
-static void write_leaf(struct map *map, const struct ps_piece *piece)
+/*
+ * Leaves for the empty entries at the front, as far as the range covers them whole; how many.
+ * This is where mapping spends its time: what does not depend on the page is outside the loop.
+ */
+static uint64_t fill_empty(struct map *map, struct ps_piece *piece)
 {
-    uint64_t frame = ps_phys_of_frame(frame_for(map, piece->page)).addr;
+    unsigned level = piece->level;
+    unsigned shift = ps_level_shift(level);
+    uint64_t whole = ps_min(piece->count, (piece->last + 1 - piece->page) >> shift);
+    uint64_t *entry = piece->entry;
+    uint64_t n = 0;
 
-    ps_hw_entry_store(piece->entry, map->leaf[piece->level] | frame);
-    map->walk.table->counters.leaves[piece->level]++;
-}
+    if (level > map->largest || (piece->page & piece->mask) != 0)
+        return 0;
+    for (; n < whole && ps_hw_entry_load(&entry[n]) == 0; n++) {
+        ps_frame_t frame = frame_for(map, piece->page + (n << shift));
 
-/* A leaf or a table where nothing was; false when it is a table. */
-static bool fill(struct map *map, struct ps_piece *piece)
-{
-    if (piece->level > map->largest || !ps_piece_is_whole(piece)) {
-        link_table(map, piece);
-        return false;
+        ps_hw_entry_store(&entry[n], map->leaf[level] | ps_phys_of_frame(frame).addr);
     }
-    write_leaf(map, piece);
-    piece->added++;
-    return true;
+    ps_piece_skip(piece, n);
+    piece->added += n;
+    map->walk.table->counters.leaves[level] += n;
+    return n;
 }
 
 /* A broken leaf waits, not present, until no processor can write to its old frame. */
@@ -218,7 +236,7 @@ static void upgrade_page(struct map *map, struct ps_piece *piece, enum upgrade u
     do
         old = ps_hw_entry_load(piece->entry);
     while (!ps_entry_change(piece->entry, old, upgraded(map, old, piece->page, upgrade)));
-    ps_tlb_gather_add(&map->gather, ps_virt_of_page(table, piece->page), ps_pages(1));
+    ps_hull_add(&map->hull, ps_piece_range(piece));
     if (upgrade == UPGRADE_BREAK) {
         table->counters.leaves[1]--;
         map->broken = true;
@@ -250,7 +268,9 @@ static bool apply_to_retired(struct map *map, struct ps_piece *piece, uint64_t e
         ps_hw_entry_store(piece->entry, ps_entry_unretire(entry));
         return false;
     }
-    write_leaf(map, piece);
+    ps_hw_entry_store(piece->entry,
+                      map->leaf[1] | ps_phys_of_frame(frame_for(map, piece->page)).addr);
+    map->walk.table->counters.leaves[1]++;
     return true;
 }
 
@@ -258,18 +278,22 @@ static bool apply(struct ps_walk *walk, struct ps_piece *piece)
 {
     struct map *map = map_of(walk);
 
-    for (; piece->count != 0; ps_piece_next(piece)) {
+    while (piece->count != 0) {
         uint64_t entry = ps_hw_entry_load(piece->entry);
         bool done = false;
 
-        if (entry == 0)
-            done = fill(map, piece);
-        else if (ps_entry_is_retired(entry))
+        if (entry == 0) {
+            if (fill_empty(map, piece) != 0)
+                continue;
+            link_table(map, piece);
+        } else if (ps_entry_is_retired(entry)) {
             done = apply_to_retired(map, piece, entry);
-        else if (ps_entry_has_leaf(entry, piece->level))
+        } else if (ps_entry_has_leaf(entry, piece->level)) {
             done = upgrade_leaf(map, piece, entry);
+        }
         if (!done)
             return true;
+        ps_piece_next(piece);
     }
     return true;
 }
@@ -291,11 +315,10 @@ static void apply_all(struct map *map, struct ps_page_range range)
 {
     struct ps_page_table *table = map->walk.table;
 
-    ps_tlb_gather_init(&map->gather, table->machine);
     map->walk.visit = apply;
     (void)ps_walk(&map->walk, range);
     keep_deposits(map);
-    table->counters.rounds += ps_tlb_gather_flush(&map->gather);
+    ps_hull_invalidate(table, &map->hull);
     if (map->broken)
         (void)ps_walk(&map->walk, range);
 }

@@ -72,6 +72,7 @@ struct ps_piece {
     uint64_t *entry; /* the next one to handle */
     uint64_t count;  /* entries from there on */
     unsigned level;
+    uint64_t mask; /* pages that one entry spans, less 1 */
     uint64_t page; /* first page of the range under `entry` */
     uint64_t last; /* last page of the range under this table */
 
@@ -84,9 +85,7 @@ struct ps_piece {
 /* All pages that the next entry spans, in the range or not. */
 static inline struct ps_page_range ps_piece_span(const struct ps_piece *piece)
 {
-    uint64_t mask = ps_level_pages(piece->level) - 1;
-
-    return (struct ps_page_range){piece->page & ~mask, piece->page | mask};
+    return (struct ps_page_range){piece->page & ~piece->mask, piece->page | piece->mask};
 }
 
 /* Those of them that are in the range. */
@@ -115,7 +114,15 @@ static inline void ps_piece_next(struct ps_piece *piece)
 {
     piece->entry++;
     piece->count--;
-    piece->page = ps_piece_span(piece).last + 1;
+    piece->page = (piece->page | piece->mask) + 1;
+}
+
+/* The same for several entries; the first is in the range from its first page on. */
+static inline void ps_piece_skip(struct ps_piece *piece, uint64_t entries)
+{
+    piece->entry += entries;
+    piece->count -= entries;
+    piece->page += entries * (piece->mask + 1);
 }
 
 struct ps_walk {
@@ -124,7 +131,7 @@ struct ps_walk {
     /*
      * Handle entries from the front of the piece. With entries left, the next one must be a
      * table, present or retired: the walker goes through it and calls again for the rest.
-     * False ends the whole walk.
+     * False ends the whole walk. Not asked about present tables that hold the whole range.
      */
     bool (*visit)(struct ps_walk *walk, struct ps_piece *piece);
 
@@ -137,8 +144,15 @@ bool ps_walk(struct ps_walk *walk, struct ps_page_range range);
 
 /* ---- single entries ---- */
 
-/* A live entry changes here and nowhere else; false when the processor has set a bit since. */
-bool ps_entry_change(uint64_t *entry, uint64_t from, uint64_t to);
+/* A live leaf changes here and nowhere else; false when the processor has set a bit since. */
+static inline bool ps_entry_change(uint64_t *entry, uint64_t from, uint64_t to)
+{
+    if (!ps_entry_is_settled(from))
+        return ps_hw_entry_compare_exchange(entry, from, to);
+    /* Nothing can be lost: the locked write would cost more than all the rest of a call. */
+    ps_hw_entry_store(entry, to);
+    return true;
+}
 
 /* The entry of `page` in a table of `level`. */
 uint64_t *ps_table_entry(const struct ps_page_table *table, ps_frame_t frame, unsigned level,
@@ -150,6 +164,27 @@ struct ps_place {
     unsigned level;
 };
 struct ps_place ps_find(const struct ps_page_table *table, uint64_t page);
+
+/* Pages that an invalidation has to cover: from the first to the last of what was added. */
+struct ps_hull {
+    bool found;
+    struct ps_page_range range;
+};
+
+/* In ascending order of address, as a walk finds them. */
+static inline void ps_hull_add(struct ps_hull *hull, struct ps_page_range range)
+{
+    if (!hull->found)
+        hull->range.first = range.first;
+    hull->range.last = range.last;
+    hull->found = true;
+}
+
+/* Tell the gather, if there is something to tell. */
+void ps_hull_gather(const struct ps_page_table *table, const struct ps_hull *hull,
+                    struct ps_tlb_gather *gather);
+/* One round, if there is something to invalidate. */
+void ps_hull_invalidate(struct ps_page_table *table, const struct ps_hull *hull);
 
 /* Replace the large leaf at the front of the piece by a table of smaller ones. Cannot fail. */
 void ps_cut(struct ps_page_table *table, const struct ps_piece *piece);

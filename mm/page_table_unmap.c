@@ -3,24 +3,15 @@
 /* ---- retire ---- */
 
 struct retire {
-    struct ps_walk walk;       /* first */
-    bool others;               /* leaves were retired before this call that are not swept yet */
-    uint64_t leaves;           /* retired by this call */
-    bool found;                /* leaves, also some that others have retired: */
-    struct ps_page_range hull; /* from the first to the last of their pages */
+    struct ps_walk walk; /* first */
+    bool others;         /* leaves were retired before this call that are not swept yet */
+    uint64_t leaves;     /* retired by this call */
+    struct ps_hull hull; /* of these, and of what others have retired in the range */
 };
 
 static struct retire *retire_of(struct ps_walk *walk)
 {
     return (struct retire *)(void *)walk;
-}
-
-static void add_to_hull(struct retire *retire, struct ps_page_range range)
-{
-    if (!retire->found)
-        retire->hull.first = range.first;
-    retire->hull.last = range.last;
-    retire->found = true;
 }
 
 static void retire_leaf(struct retire *retire, struct ps_piece *piece)
@@ -33,7 +24,7 @@ static void retire_leaf(struct retire *retire, struct ps_piece *piece)
     piece->retired++;
     retire->leaves++;
     retire->walk.table->counters.leaves[piece->level]--;
-    add_to_hull(retire, ps_piece_range(piece));
+    ps_hull_add(&retire->hull, ps_piece_range(piece));
 }
 
 static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
@@ -47,7 +38,7 @@ static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
             continue;
         if (ps_entry_is_retired(entry)) {
             /* So is all under it. A sweep after our round may release it: cover it, too. */
-            add_to_hull(retire, ps_piece_range(piece));
+            ps_hull_add(&retire->hull, ps_piece_range(piece));
             continue;
         }
         if (!ps_entry_has_leaf(entry, piece->level))
@@ -104,9 +95,7 @@ static ps_status retire_range(struct ps_page_table *table, struct ps_page_range 
         return status;
     (void)ps_walk(&retire.walk, range);
     table->retired += retire.leaves;
-    if (retire.found)
-        ps_tlb_gather_add(gather, ps_virt_of_page(table, retire.hull.first),
-                          ps_range_pages(retire.hull));
+    ps_hull_gather(table, &retire.hull, gather);
     return PS_OK;
 }
 

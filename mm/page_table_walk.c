@@ -2,62 +2,81 @@
 
 /* ---- the walker ---- */
 
-static bool walk_piece(struct ps_walk *walk, struct ps_piece *piece);
-
-static struct ps_piece piece_of(const struct ps_page_table *table, ps_frame_t frame, unsigned level,
-                                struct ps_page_range range)
+static void begin_piece(struct ps_piece *piece, const struct ps_page_table *table, ps_frame_t frame,
+                        unsigned level, struct ps_page_range range)
 {
-    return (struct ps_piece){
-        .entry = ps_table_entry(table, frame, level, range.first),
-        .count = ps_level_index(range.last, level) - ps_level_index(range.first, level) + 1,
+    uint64_t first = ps_level_index(range.first, level);
+
+    *piece = (struct ps_piece){
+        .entry = (uint64_t *)ps_hw_frame(table->machine, frame) + first,
+        .count = ps_level_index(range.last, level) - first + 1,
         .level = level,
+        .mask = ps_level_pages(level) - 1,
         .page = range.first,
         .last = range.last,
     };
 }
 
-static ps_frame_t table_behind(uint64_t entry)
+/* The piece of the table behind the next entry. */
+static void begin_child(struct ps_piece *child, const struct ps_page_table *table,
+                        const struct ps_piece *piece)
 {
-    return ps_entry_table_frame(ps_entry_is_present(entry) ? entry : ps_entry_unretire(entry));
+    uint64_t entry = ps_hw_entry_load(piece->entry);
+
+    if (!ps_entry_is_present(entry))
+        entry = ps_entry_unretire(entry);
+    begin_piece(child, table, ps_entry_table_frame(entry), piece->level - 1, ps_piece_range(piece));
 }
 
-/* Go through the table behind the next entry. */
-static bool walk_child(struct ps_walk *walk, struct ps_piece *piece)
+/* The table behind the next entry is done: write its new number of used entries, once. */
+static void finish_child(struct ps_walk *walk, struct ps_piece *piece, const struct ps_piece *child)
 {
-    uint64_t *entry = piece->entry;
-    struct ps_piece child = piece_of(walk->table, table_behind(ps_hw_entry_load(entry)),
-                                     piece->level - 1, ps_piece_range(piece));
-    bool complete = walk_piece(walk, &child);
-
     /* A plain store will do: the processor never writes to the entry of a table. */
-    if (child.added != child.removed) {
-        uint64_t value = ps_hw_entry_load(entry);
-        uint64_t used = ps_entry_used(value) + child.added - child.removed;
+    if (child->added != child->removed) {
+        uint64_t value = ps_hw_entry_load(piece->entry);
+        uint64_t used = ps_entry_used(value) + child->added - child->removed;
 
-        ps_hw_entry_store(entry, ps_entry_with_used(value, used));
+        ps_hw_entry_store(piece->entry, ps_entry_with_used(value, used));
     }
     if (walk->leave != NULL)
-        walk->leave(walk, piece, &child);
-    return complete;
+        walk->leave(walk, piece, child);
 }
 
 static bool walk_piece(struct ps_walk *walk, struct ps_piece *piece)
 {
     while (walk->visit(walk, piece)) {
+        struct ps_piece child;
+        bool complete;
+
         if (piece->count == 0)
             return true;
-        if (!walk_child(walk, piece))
+        begin_child(&child, walk->table, piece);
+        complete = walk_piece(walk, &child);
+        finish_child(walk, piece, &child);
+        if (!complete)
             return false;
         ps_piece_next(piece);
     }
     return false;
 }
 
+/* Short ranges lie in one table: the way down to it needs no visitor. */
 bool ps_walk(struct ps_walk *walk, struct ps_page_range range)
 {
-    struct ps_piece root = piece_of(walk->table, walk->table->root, walk->table->levels, range);
+    struct ps_piece way[PS_LEVEL_MAX];
+    unsigned depth = 0;
+    bool complete;
 
-    return walk_piece(walk, &root);
+    begin_piece(&way[0], walk->table, walk->table->root, walk->table->levels, range);
+    while (way[depth].count == 1 &&
+           ps_entry_is_table(ps_hw_entry_load(way[depth].entry), way[depth].level)) {
+        begin_child(&way[depth + 1], walk->table, &way[depth]);
+        depth++;
+    }
+    complete = walk_piece(walk, &way[depth]);
+    for (; depth > 0; depth--)
+        finish_child(walk, &way[depth - 1], &way[depth]);
+    return complete;
 }
 
 /* ---- single entries ---- */
@@ -80,15 +99,6 @@ struct ps_place ps_find(const struct ps_page_table *table, uint64_t page)
         value = ps_hw_entry_load(entry);
     }
     return (struct ps_place){entry, level};
-}
-
-bool ps_entry_change(uint64_t *entry, uint64_t from, uint64_t to)
-{
-    if (!ps_entry_is_settled(from))
-        return ps_hw_entry_compare_exchange(entry, from, to);
-    /* Nothing can be lost: the locked write would cost more than all the rest of a call. */
-    ps_hw_entry_store(entry, to);
-    return true;
 }
 
 static void fill_with_cut(uint64_t *entries, uint64_t large, unsigned level,
@@ -118,6 +128,25 @@ void ps_cut(struct ps_page_table *table, const struct ps_piece *piece)
     table->counters.tables++;
     table->counters.deposited--;
     table->counters.demotions++;
+}
+
+/* ---- invalidation ---- */
+
+void ps_hull_gather(const struct ps_page_table *table, const struct ps_hull *hull,
+                    struct ps_tlb_gather *gather)
+{
+    if (hull->found)
+        ps_tlb_gather_add(gather, ps_virt_of_page(table, hull->range.first),
+                          ps_range_pages(hull->range));
+}
+
+void ps_hull_invalidate(struct ps_page_table *table, const struct ps_hull *hull)
+{
+    struct ps_tlb_gather gather;
+
+    ps_tlb_gather_init(&gather, table->machine);
+    ps_hull_gather(table, hull, &gather);
+    table->counters.rounds += ps_tlb_gather_flush(&gather);
 }
 
 /* ---- frames ---- */
@@ -236,8 +265,9 @@ ps_status ps_check_cuts(const struct ps_page_table *table, struct ps_page_range 
 {
     ps_status status = ps_check_own(table, range);
 
-    if (status == PS_OK && (would_cut_permanent(table, range, range.first) ||
-                            would_cut_permanent(table, range, range.last)))
+    if (status == PS_OK &&
+        (would_cut_permanent(table, range, range.first) ||
+         (range.last != range.first && would_cut_permanent(table, range, range.last))))
         status = PS_ACCESS_DENIED;
     return status;
 }

@@ -34,11 +34,14 @@
  * create and destroy. Visitors and release callbacks run under that lock and must not call
  * back into the same page table. Lock order: page table, then frame pool.
  *
+ * An invalidation round runs under the lock: a processor that waits for it must still
+ * answer a shootdown.
+ *
  * Arguments: an address is page-aligned and canonical for the number of levels, and the
  * range does not wrap, nor cross from the lower to the upper half; otherwise
- * PS_INVALID_ARGS. No pages at all is PS_OK and does nothing. Every call on a page table
- * that was not created is PS_BAD_STATE. On failure nothing has changed: no leaf, no table,
- * no counter, no frame.
+ * PS_INVALID_ARGS, as for a NULL pointer. No pages at all is PS_OK and does nothing. Every
+ * call on a page table that was not created is PS_BAD_STATE. On failure nothing has changed:
+ * no leaf, no table, no counter, no frame.
  */
 #ifndef PAGESTAGE_PAGE_TABLE_H
 #define PAGESTAGE_PAGE_TABLE_H
@@ -97,7 +100,7 @@ PS_MUST_CHECK ps_status ps_page_table_destroy(struct ps_page_table *table);
 /*
  * Make the tables of the level below the root exist for [va, va + pages), for good: address
  * spaces that share them see whatever is mapped there later.
- * PS_NO_MEMORY.
+ * PS_NO_MEMORY; PS_ACCESS_DENIED for a shared entry.
  */
 PS_MUST_CHECK ps_status ps_page_table_anchor(struct ps_page_table *table, ps_virt_t va,
                                              ps_pages_t pages);
@@ -123,15 +126,18 @@ enum ps_existing {
  *
  * frames    array of `pages` numbers, read only; frame n appears at va + n pages
  * attr      ps_attr_is_valid()
- * existing  see above. Upgrade of the same frame adds access and never takes any away.
+ * existing  see above. Upgrade of the same frame adds access and never takes any away, and
+ *           gives it the memory type asked for. Another frame must come with all the access
+ *           the page had.
  *           Another frame in place of a writable one is put there break-before-make, with
  *           one TLB round; a page inside a large leaf counts as existing and is cut out of
  *           it only where it must be replaced.
  * TLB       nothing to invalidate for pages that were absent; otherwise done here.
  * PS_INVALID_ARGS    also for an invalid attr, or a frame beyond machine->physical_bits
  * PS_ACCESS_DENIED   page 0; an address under a shared entry; a page that would have to be
- *                    cut out of a permanent large leaf
- * PS_ALREADY_EXISTS  with PS_EXISTING_ERROR
+ *                    cut out of a permanent large leaf; an upgrade that would take access
+ *                    away or make a page writable and executable
+ * PS_ALREADY_EXISTS  with PS_EXISTING_ERROR; always for a page that is retired
  * PS_NO_MEMORY       no frame for a table
  * Cost: one walk per table touched, one store a leaf.
  */
@@ -177,7 +183,8 @@ PS_MUST_CHECK ps_status ps_page_table_unmap(struct ps_page_table *table, ps_virt
  * The same in its steps, so that several ranges share one round:
  * retire each range into the gather, flush the gather, sweep each range.
  * Between retire and sweep the range is still in use: mapping there is PS_ALREADY_EXISTS.
- * Sweep releases only what was retired and cannot fail on a range that retire accepted.
+ * Sweep releases only what was retired, large leaves as a whole, and cannot fail on a range
+ * that retire accepted. Unmap finishes what was retired in its range.
  */
 PS_MUST_CHECK ps_status ps_page_table_retire(struct ps_page_table *table, ps_virt_t va,
                                              ps_pages_t pages, struct ps_tlb_gather *gather);

@@ -251,16 +251,27 @@ static inline bool ps_entry_is_permanent(uint64_t entry)
 }
 
 /* What a change of attributes leaves alone, and what a cut hands down to its pieces. */
-static inline uint64_t ps_entry_history(uint64_t entry)
+#define PS_ENTRY_HISTORY (PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY | PS_ENTRY_PERMANENT)
+
+/* The same leaf with other attributes: those of `bits`, from ps_entry_leaf_bits(). */
+static inline uint64_t ps_entry_with_bits(uint64_t entry, uint64_t bits, unsigned level)
 {
-    return entry & (PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY | PS_ENTRY_PERMANENT);
+    return (entry & (ps_entry_leaf_frame_mask(level) | PS_ENTRY_HISTORY)) | bits;
 }
 
 static inline uint64_t ps_entry_with_attr(uint64_t entry, ps_attr_t attr, unsigned level,
                                           const struct ps_machine *machine)
 {
-    return ps_entry_leaf(ps_entry_leaf_frame(entry, level), attr, level, machine) |
-           ps_entry_history(entry);
+    return ps_entry_with_bits(entry, ps_entry_leaf_bits(attr, level, machine), level);
+}
+
+/* Access is gone, or the memory type is another: an old translation would be wrong. */
+static inline bool ps_entry_takes_away(uint64_t from, uint64_t to, unsigned level)
+{
+    const uint64_t access =
+        PS_ENTRY_WRITABLE | PS_ENTRY_EXECUTABLE | PS_ENTRY_USER | PS_ENTRY_GLOBAL;
+
+    return (from & ~to & access) != 0 || ps_entry_cache(from, level) != ps_entry_cache(to, level);
 }
 
 /* The first of the leaves, one level down, that together map what `entry` maps. */
@@ -269,7 +280,7 @@ static inline uint64_t ps_entry_cut(uint64_t entry, unsigned level,
 {
     return ps_entry_leaf(ps_entry_leaf_frame(entry, level), ps_entry_attr(entry, level), level - 1,
                          machine) |
-           ps_entry_history(entry);
+           (entry & PS_ENTRY_HISTORY);
 }
 
 /* Every bit that a processor could still set in this leaf is set: it will not write to it. */
