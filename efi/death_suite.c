@@ -112,7 +112,7 @@ const struct test_suite *death_suite(const char *kind)
     return NULL;
 }
 
-size_t death_cuts_short(const char *kind)
+bool death_cuts_short(const char *kind)
 {
     return same(kind, "plan");
 }

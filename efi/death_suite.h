@@ -12,7 +12,7 @@
 /* The suite with the one case that dies as `kind` says; NULL for a kind that is not known. */
 const struct test_suite *death_suite(const char *kind);
 
-/* How many of the planned suites are left out: 1 for the kind `plan`, else 0. */
-size_t death_cuts_short(const char *kind);
+/* The kind is `plan`: fewer tests run than were planned. */
+bool death_cuts_short(const char *kind);
 
 #endif

@@ -281,3 +281,44 @@ static const struct test_case stage_cases[] = {
     TEST_CASE(a_damaged_leaf_is_reported),
 };
 const struct test_suite suite_stage = TEST_SUITE("stage", stage_cases);
+
+/* ---- the last step: memory that the firmware may still believe in ---- */
+
+static void boot_services_memory_joins_the_pool(struct test *test)
+{
+    struct ps_stage *stage = mut->stage;
+    uint64_t reclaimable = ps_memory_map_total(&stage->map, PS_MEMORY_BOOT_SERVICES).count;
+    struct ps_frame_pool_snapshot before;
+    struct ps_frame_pool_snapshot after;
+
+    if (reclaimable == 0)
+        SKIP("this firmware lists no boot-services memory");
+    ps_frame_pool_snapshot(&stage->pool, &before);
+    REQUIRE_OK(ps_stage_reclaim_boot_services(stage));
+    ps_frame_pool_snapshot(&stage->pool, &after);
+    EXPECT_EQ(after.managed, before.managed + reclaimable);
+    EXPECT_EQ(ps_memory_map_total(&stage->map, PS_MEMORY_BOOT_SERVICES).count, 0);
+    /* What is not free now keeps books or tables for what is. */
+    EXPECT_EQ(after.managed - after.free, after.metadata + ps_frame_pool_in_use(&stage->pool));
+    every_layer_validates(test);
+    direct_map_is_ram_only_and_never_executable(test);
+}
+
+static void reclaiming_again_changes_nothing(struct test *test)
+{
+    struct ps_stage *stage = mut->stage;
+    struct ps_frame_pool_snapshot before;
+    struct ps_frame_pool_snapshot after;
+
+    ps_frame_pool_snapshot(&stage->pool, &before);
+    EXPECT_OK(ps_stage_reclaim_boot_services(stage));
+    ps_frame_pool_snapshot(&stage->pool, &after);
+    EXPECT_EQ(after.managed, before.managed);
+    EXPECT_EQ(after.free, before.free);
+}
+
+static const struct test_case reclaim_cases[] = {
+    TEST_CASE(boot_services_memory_joins_the_pool),
+    TEST_CASE(reclaiming_again_changes_nothing),
+};
+const struct test_suite suite_reclaim = TEST_SUITE("reclaim", reclaim_cases);

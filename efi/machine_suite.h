@@ -29,5 +29,6 @@ extern const struct test_suite suite_processor;
 extern const struct test_suite suite_stage;
 extern const struct test_suite suite_traps;
 extern const struct test_suite suite_runtime;
+extern const struct test_suite suite_reclaim; /* changes the stage for good: runs last */
 
 #endif

@@ -5,7 +5,7 @@
 struct protect {
     struct ps_walk walk;           /* first */
     uint64_t bits[PS_LEAF_1G + 1]; /* of the new attributes, by level */
-    struct ps_hull hull;           /* of the pages that lost something */
+    struct ps_hull hull;           /* of the pages that changed */
 };
 
 static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
@@ -18,8 +18,7 @@ static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
         old = ps_hw_entry_load(piece->entry);
         new = ps_entry_with_bits(old, protect->bits[level], level);
     } while (!ps_entry_change(piece->entry, old, new));
-    if (ps_entry_takes_away(old, new, level))
-        ps_hull_add(&protect->hull, ps_piece_range(piece));
+    ps_hull_add(&protect->hull, ps_piece_range(piece));
 }
 
 static bool protect_visit(struct ps_walk *walk, struct ps_piece *piece)

@@ -177,11 +177,16 @@ static ps_status build_space(struct ps_stage *stage, const struct ps_stage_reque
     return status;
 }
 
+void *ps_stage_pointer(const struct ps_stage *stage, const void *pointer)
+{
+    return ps_hw_moved(&stage->machine, pointer);
+}
+
 /* From here on physical memory is reached through the direct map. */
 static void switch_over(struct ps_stage *stage)
 {
     ps_hw_set_root(&stage->machine, stage->table.root);
-    stage->machine.direct_map = PS_STAGE_DIRECT_MAP;
+    stage->machine.direct_map = ps_hw_direct_map(&stage->machine, PS_STAGE_DIRECT_MAP);
     stage->map.ranges = ps_stage_pointer(stage, stage->map.ranges);
 }
 

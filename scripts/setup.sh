@@ -32,6 +32,7 @@ openssl             command:openssl                openssl             openssl  
 sgdisk              command:sgdisk                 gdisk               gdisk                  gptfdisk               gptfdisk
 mtools              command:mcopy                  mtools              mtools                 mtools                 mtools
 fsck.fat            command:fsck.fat               dosfstools          dosfstools             dosfstools             dosfstools
+clang-format        command:clang-format           clang-format        clang-tools-extra      clang                  clang-tools
 gdb                 command:gdb                    gdb                 gdb                    gdb                    gdb
 '
 

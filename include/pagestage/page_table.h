@@ -195,7 +195,8 @@ PS_MUST_CHECK ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt
 /*
  * Give every mapped page of [va, va + pages) the attributes `attr`; holes are fine. Large
  * leaves are cut where only a part changes. Accessed and dirty bits are kept.
- * TLB: one round here when any page lost access or changed its memory type.
+ * TLB: one round here when any page changed, also when it only gained access: a processor
+ * that still holds the old rights would fault once, and not everybody can survive that.
  * Never fails for lack of memory. PS_INVALID_ARGS (attr), PS_ACCESS_DENIED as unmap.
  */
 PS_MUST_CHECK ps_status ps_page_table_protect(struct ps_page_table *table, ps_virt_t va,

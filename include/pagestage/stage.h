@@ -106,10 +106,7 @@ PS_MUST_CHECK ps_status ps_stage_map_device(struct ps_stage *stage, ps_phys_t pa
 PS_MUST_CHECK ps_status ps_stage_reclaim_boot_services(struct ps_stage *stage);
 
 /* Where memory that the firmware's identity mapping showed at `pointer` is now. */
-static inline void *ps_stage_pointer(const struct ps_stage *stage, const void *pointer)
-{
-    return (void *)(uintptr_t)(stage->machine.direct_map + (uint64_t)(uintptr_t)pointer);
-}
+void *ps_stage_pointer(const struct ps_stage *stage, const void *pointer);
 
 /* Validate every layer; the first breach is told to `sink`. */
 PS_MUST_CHECK ps_status ps_stage_validate(struct ps_stage *stage, const struct ps_sink *sink);

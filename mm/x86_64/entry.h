@@ -265,15 +265,6 @@ static inline uint64_t ps_entry_with_attr(uint64_t entry, ps_attr_t attr, unsign
     return ps_entry_with_bits(entry, ps_entry_leaf_bits(attr, level, machine), level);
 }
 
-/* Access is gone, or the memory type is another: an old translation would be wrong. */
-static inline bool ps_entry_takes_away(uint64_t from, uint64_t to, unsigned level)
-{
-    const uint64_t access =
-        PS_ENTRY_WRITABLE | PS_ENTRY_EXECUTABLE | PS_ENTRY_USER | PS_ENTRY_GLOBAL;
-
-    return (from & ~to & access) != 0 || ps_entry_cache(from, level) != ps_entry_cache(to, level);
-}
-
 /* The first of the leaves, one level down, that together map what `entry` maps. */
 static inline uint64_t ps_entry_cut(uint64_t entry, unsigned level,
                                     const struct ps_machine *machine)

@@ -59,6 +59,21 @@ static inline void ps_hw_zero_frame(void *frame)
     __asm__ volatile("rep stosq" : "+D"(frame), "+c"(count) : "a"((uint64_t)0) : "memory");
 }
 
+/*
+ * Where physical address 0 appears once our own root, with its direct map at `base`, is loaded;
+ * and where memory is then that was reached by its physical address before.
+ */
+static inline uint64_t ps_hw_direct_map(const struct ps_machine *machine, uint64_t base)
+{
+    (void)machine;
+    return base;
+}
+
+static inline void *ps_hw_moved(const struct ps_machine *machine, const void *pointer)
+{
+    return (void *)(uintptr_t)(machine->direct_map + (uint64_t)(uintptr_t)pointer);
+}
+
 /* One invalidation round: this processor, then all others through machine->shootdown. */
 void ps_hw_invalidate(const struct ps_machine *machine, const struct ps_invalidation *what);
 

@@ -69,6 +69,19 @@ static inline void ps_hw_zero_frame(void *frame)
     __builtin_memset(frame, 0, PS_PAGE_SIZE);
 }
 
+/* The simulated machine's memory stays where it is in the host's address space. */
+static inline uint64_t ps_hw_direct_map(const struct ps_machine *machine, uint64_t base)
+{
+    (void)base;
+    return machine->direct_map;
+}
+
+static inline void *ps_hw_moved(const struct ps_machine *machine, const void *pointer)
+{
+    (void)machine;
+    return (void *)(uintptr_t)pointer;
+}
+
 /* One invalidation round: this processor, then all others through machine->shootdown. */
 void ps_hw_invalidate(const struct ps_machine *machine, const struct ps_invalidation *what);
 

@@ -59,9 +59,10 @@ def copy_tree(worker):
 
 
 def apply(tree, patch, *options):
-    with open(patch, "rb") as text:
-        return subprocess.run(["patch", "-p1", "--no-backup-if-mismatch", "-s", *options], cwd=tree,
-                              stdin=text, capture_output=True).returncode == 0
+    # As if there were no repository around the copy.
+    environment = dict(os.environ, GIT_CEILING_DIRECTORIES=str(tree.parent))
+    return subprocess.run(["git", "apply", *options, patch], cwd=tree, env=environment,
+                          capture_output=True).returncode == 0
 
 
 def passes(tree, target, log):
