@@ -108,10 +108,11 @@ $(BUILD)/image/efi/% $(BUILD)/image/tests/%: IMAGE_FLAGS += -Os
 
 image: $(BUILD)/BOOTX64.EFI ## build/BOOTX64.EFI, the application; also put on the ESP folder
 
-# Linked again with the names of the functions that the first link placed, and once more with
-# everything a debugger wants.
+# Linked again with the names of the functions that the first link placed, once more with
+# everything a debugger wants, and once, for a test, for an address above 4 GiB.
 $(BUILD)/BOOTX64.EFI: $(BUILD)/image/symbol_table.o
 	$(Q)$(LINK_IMAGE) $< /debug:dwarf /out:$(BUILD)/BOOTX64.debug
+	$(Q)$(LINK_IMAGE) $< /base:0x140000000 /out:$(BUILD)/BOOTX64.high
 	$(Q)$(LINK_IMAGE) $< /out:$@
 	$(Q)mkdir -p esp/EFI/BOOT && cp $@ esp/EFI/BOOT/
 

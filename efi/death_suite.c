@@ -116,3 +116,8 @@ bool death_cuts_short(const char *kind)
 {
     return same(kind, "plan");
 }
+
+bool death_eats_memory(const char *kind)
+{
+    return same(kind, "memory");
+}

@@ -14,5 +14,7 @@ const struct test_suite *death_suite(const char *kind);
 
 /* The kind is `plan`: fewer tests run than were planned. */
 bool death_cuts_short(const char *kind);
+/* The kind is `memory`: all of it is taken before the exit. */
+bool death_eats_memory(const char *kind);
 
 #endif

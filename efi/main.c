@@ -6,6 +6,7 @@
 #include "application.h"
 
 #include "console.h"
+#include "death_suite.h"
 #include "settings.h"
 #include "traps.h"
 
@@ -58,6 +59,16 @@ static void wait_for_debugger(void)
         __builtin_ia32_pause();
 }
 
+/* For the death by too little memory: leave the stage only what nobody could live on. */
+static void eat_memory(void)
+{
+    uint64_t bytes = 64 * PS_MIB;
+
+    while (bytes >= PS_PAGE_SIZE)
+        if (firmware_allocate(bytes) == NULL)
+            bytes /= 2;
+}
+
 static void reserve(void)
 {
     ps_status status;
@@ -71,6 +82,8 @@ static void reserve(void)
         refuse("there is no memory for a copy of the memory map");
     if (status != PS_OK)
         refuse("the firmware's memory map has an impossible form");
+    if (death_eats_memory(app.config.death))
+        eat_memory();
 }
 
 static void continue_on_own_stack(void *context)

@@ -9,6 +9,7 @@ that is tested: a death must never look like success.
 import argparse
 import fnmatch
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,14 @@ def passes(result, report):
     """Every test passed, and the whole report arrived."""
     verdict = reports.judge(report, result.status, result.describe())
     return None if verdict.passed else str(verdict)
+
+
+def passes_above_4g(result, report):
+    """Every test passed, with the image above 4 GiB."""
+    base = re.search(rb'# image: \{"base":"0x([0-9a-f]+)"', result.serial)
+    if not base or int(base[1], 16) < 4 << 30:
+        return "the firmware did not load the image above 4 GiB"
+    return passes(result, report)
 
 
 def silent_pass(result, report):
@@ -146,6 +155,11 @@ def on_stick(settings, folder):
     usb.build(settings.image, settings.disk)
 
 
+def linked_high(settings, _folder):
+    """The image linked for 5 GiB, where firmware loads it when there is RAM."""
+    settings.image = os.path.join(os.path.dirname(settings.image), "BOOTX64.high")
+
+
 def with_secure_boot(settings, _folder):
     # With several processors the firmware's SMM code does not come up under emulation.
     settings.smp = "1"
@@ -228,6 +242,7 @@ CASES = [
     Case("memory_4g", {"memory": "4G"}),
     Case("memory_200g", {"memory": "200G"}),
     Case("memory_half_above_4g", {"memory": "2G", "machine": "q35,max-ram-below-4g=1G"}),
+    Case("image_above_4g", {"memory": "4G"}, passes_above_4g, linked_high),
     Case("machine_pc", {"machine": "pc"}),
     Case("machine_with_1_processor", {"smp": "1"}),
     Case("machine_with_ide_disk", {"bus": "ide"}),
@@ -248,6 +263,7 @@ CASES = [
     Case("death_by_stack_overflow", dies("stack"), bails_out),
     Case("death_by_double_fault", dies("double"), bails_out),
     Case("death_by_triple_fault", dies("triple"), triple_fault_is_caught),
+    Case("death_by_too_little_memory", dies("memory"), clear_refusal),
     Case("death_by_failed_test", dies("fail"), one_test_fails),
     Case("death_by_hang", dies("hang", deadline="3"), one_test_fails),
     Case("death_by_hang_without_interrupts", dies("hang-off", deadline="3"), deadline_is_caught,
