@@ -1,7 +1,6 @@
 #include "apic.h"
 
 #include "cpu.h"
-#include "port.h"
 #include "traps.h"
 
 /* Register numbers; times 16 they are offsets, plus 0x800 they are MSRs. */
@@ -84,9 +83,6 @@ struct apic_state apic_init(struct ps_stage *stage, uint64_t apic_base,
         return apic;
     apic.present = true;
     apic.x2apic = use_msrs;
-    /* Devices that the firmware left running must not interrupt us. */
-    port_out8(0x21, 0xff);
-    port_out8(0xa1, 0xff);
     write_register(REGISTER_TASK_PRIORITY, PRIORITY_TOP_CLASS);
     write_register(REGISTER_SPURIOUS, SPURIOUS_ENABLE | TRAP_SPURIOUS);
     write_register(REGISTER_DIVIDE, DIVIDE_BY_16);

@@ -56,6 +56,9 @@ bool self_test(struct application *app);
 /* QEMU ends here, with the verdict as its exit status; does nothing on a real machine. */
 void leave_qemu(const struct application *app, bool passed);
 
+/* The end of a run that could not go on: on a real machine the reason stays on the screen. */
+_Noreturn void abort_run(struct application *app);
+
 /* The end of the run: tell QEMU, then what the configuration says. */
 _Noreturn void end_run(struct application *app, bool passed);
 

@@ -212,6 +212,7 @@ static bool set_end(struct config *config, const char *value)
     if (!read_word(value, end_words, PS_ARRAY_SIZE(end_words), &place))
         return false;
     config->end = (enum config_end)place;
+    config->end_is_chosen = true;
     return true;
 }
 

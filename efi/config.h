@@ -38,6 +38,7 @@ struct config {
     uint32_t repeat;               /* how often every case runs, each time with the next seed */
     uint32_t deadline;             /* seconds for one case; 0: no limit */
     enum config_end end;
+    bool end_is_chosen; /* somebody said so; see settings.c */
     enum config_log log;
     char death[CONFIG_DEATH_SIZE]; /* how to die on purpose, for tests of the runner; "" */
     bool wait;                     /* for a debugger, before the first case */

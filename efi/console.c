@@ -60,13 +60,22 @@ bool console_reserve(const struct firmware_graphics *graphics)
 
 void console_left_firmware(const struct application *app)
 {
+    const struct screen_surface nothing = {.pixels = NULL};
+
+    (void)app;
+    screen_start(&screen, &nothing, display_palette, SCREEN_COLOURS, NULL, 0);
+    display_start(&display, &screen);
+    report_start(&report, log_text, APPLICATION_LOG_BYTES);
+    (void)report_attach(&report, &serial_console);
+    report_begin(&report, PS_VERSION);
+}
+
+void console_start_screen(const struct application *app)
+{
     screen_start(&screen, &surface, display_palette, SCREEN_COLOURS, cells, cell_count);
     display_start(&display, &screen);
     display_machine(&display, PS_VERSION, app->features.brand, 0);
     display_message(&display, "left the firmware, taking the machine over");
-    report_start(&report, log_text, APPLICATION_LOG_BYTES);
-    (void)report_attach(&report, &serial_console);
-    report_begin(&report, PS_VERSION);
 }
 
 void console_moved(const struct application *app)
@@ -104,6 +113,11 @@ static void write_everywhere(void *context, const char *text, size_t length)
     (void)context;
     report.sink.write(report.sink.context, text, length);
     shown.write(shown.context, text, length);
+}
+
+struct ps_sink console_screen(void)
+{
+    return display_sink(&display);
 }
 
 struct ps_sink console_sink(void)
@@ -177,6 +191,11 @@ void console_bail_out(const char *reason)
     report_bail_out(&report, reason);
     display_bail_out(&display, reason);
     serial_drain(&serial);
+}
+
+void console_note(const char *text)
+{
+    display_message(&display, text);
 }
 
 void console_message(const char *text)

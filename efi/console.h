@@ -16,16 +16,20 @@ void console_start(const struct application *app);
 /* Memory for the screen's cells and the kept report; false when there is none. */
 bool console_reserve(const struct firmware_graphics *graphics);
 
-/* The firmware's console is gone: the screen starts, and with it the report. */
+/* The firmware's console is gone: the report begins. */
 void console_left_firmware(const struct application *app);
+
+/* The screen is ours; apart, because drawing may fault where a framebuffer is not mapped. */
+void console_start_screen(const struct application *app);
 
 /* The root changed: what was reached by its physical address has moved. */
 void console_moved(const struct application *app);
 
 struct report *console_report(void);
 
-/* Everything that is written for a fault report. */
+/* The report and the screen's messages; and the latter alone. */
 struct ps_sink console_sink(void);
+struct ps_sink console_screen(void);
 
 /* The screen's messages take all of it: a fault is going to be reported. */
 void console_make_room(void);
@@ -44,7 +48,10 @@ void console_report_end(const struct report_counts *counts);
 void console_bail_out(const char *reason);
 void console_verdict(const struct config *config, bool passed);
 
-/* A line after the report, on every console. */
+/* Text for the screen alone. */
+void console_note(const char *text);
+
+/* A line on every console. */
 void console_message(const char *text);
 
 /* The report so far, as text. */

@@ -34,14 +34,6 @@ static struct cpuid cpuid(uint32_t leaf, uint32_t sub)
     return r;
 }
 
-static uint64_t read_cr0(void)
-{
-    uint64_t value;
-
-    __asm__ volatile("mov %%cr0, %0" : "=r"(value));
-    return value;
-}
-
 static void write_cr0(uint64_t value)
 {
     __asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
@@ -52,14 +44,6 @@ static uint64_t read_cr3(void)
     uint64_t value;
 
     __asm__ volatile("mov %%cr3, %0" : "=r"(value));
-    return value;
-}
-
-static uint64_t read_cr4(void)
-{
-    uint64_t value;
-
-    __asm__ volatile("mov %%cr4, %0" : "=r"(value));
     return value;
 }
 
@@ -141,6 +125,24 @@ static uint8_t encryption_bits(uint32_t extended_max)
     return (uint8_t)(id.b >> 6 & 0x3f);
 }
 
+/* A hypervisor guest whose memory is encrypted with a key that it must ask for in each entry. */
+static bool is_encrypted_guest(uint32_t max, uint32_t extended_max, bool hypervisor)
+{
+    enum { MSR_SEV_STATUS = 0xc0010131, TDX_LEAF = 0x21 };
+    struct cpuid id;
+
+    if (!hypervisor)
+        return false;
+    if (max >= TDX_LEAF) {
+        id = cpuid(TDX_LEAF, 0);
+        if (id.b == 0x65746e49 && id.d == 0x5844546c && id.c == 0x20202020)
+            return true; /* "IntelTDX    " */
+    }
+    if (extended_max < 0x8000001f || (cpuid(0x8000001f, 0).a & 2) == 0)
+        return false;
+    return (cpu_read_msr(MSR_SEV_STATUS) & 1) != 0;
+}
+
 static void detect_extended(struct cpu_features *features, uint32_t max)
 {
     struct cpuid id = cpuid(0x80000001, 0);
@@ -162,13 +164,14 @@ void cpu_detect(struct cpu_features *features)
     detect_names(features, extended_max);
     detect_standard(features, max);
     detect_extended(features, extended_max);
+    features->encrypted_guest = is_encrypted_guest(max, extended_max, features->hypervisor);
 }
 
 void cpu_read_state(const struct cpu_features *features, struct cpu_found *found)
 {
-    found->cr0 = read_cr0();
+    found->cr0 = cpu_read_cr0();
     found->cr3 = read_cr3();
-    found->cr4 = read_cr4();
+    found->cr4 = cpu_read_cr4();
     found->efer = cpu_read_msr(MSR_EFER);
     found->pat = features->pat ? cpu_read_msr(MSR_PAT) : 0;
     found->apic_base = features->apic ? cpu_read_msr(MSR_APIC_BASE) : 0;
@@ -180,7 +183,9 @@ const char *cpu_refusal(const struct cpu_features *features, const struct cpu_fo
         return "the processor is not in long mode";
     if (!features->pat)
         return "this processor has no page attribute table (PAT)";
-    if (features->physical_bits < 32 || features->physical_bits > 52)
+    if (features->encrypted_guest)
+        return "this is a guest with encrypted memory (SEV or TDX)";
+    if (features->physical_bits < 36 || features->physical_bits > 52)
         return "this processor reports an impossible physical address width";
     if ((found->cr4 & CR4_PCIDE) != 0)
         return "the firmware runs with process-context identifiers (CR4.PCIDE)";
@@ -206,11 +211,11 @@ void cpu_leave_firmware_state(const struct cpu_features *features)
 {
     cpu_interrupts_off();
     /* CR4.CET needs CR0.WP: it has to go first. */
-    if (features->cet && (read_cr4() & CR4_CET) != 0) {
+    if (features->cet && (cpu_read_cr4() & CR4_CET) != 0) {
         cpu_write_msr(MSR_S_CET, 0);
-        write_cr4(read_cr4() & ~CR4_CET);
+        write_cr4(cpu_read_cr4() & ~CR4_CET);
     }
-    write_cr0(read_cr0() & ~CR0_WP);
+    write_cr0(cpu_read_cr0() & ~CR0_WP);
 }
 
 void cpu_enable_no_execute(const struct cpu_features *features)
@@ -221,9 +226,11 @@ void cpu_enable_no_execute(const struct cpu_features *features)
 
 void cpu_enter_known_state(const struct cpu_features *features)
 {
-    uint64_t cr4 = read_cr4() & ~(CR4_PKE | CR4_PKS | CR4_CET | CR4_PGE);
+    uint64_t cr4 = cpu_read_cr4() & ~(CR4_PKE | CR4_PKS | CR4_CET | CR4_PGE);
 
-    write_cr0((read_cr0() | CR0_WP) & ~(CR0_CD | CR0_NW | CR0_TS | CR0_EM));
+    write_cr0((cpu_read_cr0() | CR0_WP) & ~(CR0_CD | CR0_NW | CR0_TS | CR0_EM));
+    /* The firmware may have cached memory under a type that is another one now. */
+    __asm__ volatile("wbinvd" : : : "memory");
     cpu_write_msr(MSR_PAT, PS_PAT_VALUE);
     /* A change of the PAT reaches cached translations only through a flush: CR4.PGE below. */
     write_cr4(cr4);

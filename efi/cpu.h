@@ -15,6 +15,7 @@ struct cpu_features {
     uint8_t physical_bits; /* encrypted-memory bits taken off */
     bool nx, gib_pages, pge, pat, la57, smep, smap, umip, x2apic, cet, mce, apic;
     bool hypervisor;
+    bool encrypted_guest; /* SEV or TDX: tables without the encryption bit are garbage there */
     bool tsc_deadline;
 };
 
@@ -88,6 +89,22 @@ static inline void cpu_interrupts_off(void)
 static inline void cpu_interrupts_on(void)
 {
     __asm__ volatile("sti" : : : "memory");
+}
+
+static inline uint64_t cpu_read_cr0(void)
+{
+    uint64_t value;
+
+    __asm__ volatile("mov %%cr0, %0" : "=r"(value));
+    return value;
+}
+
+static inline uint64_t cpu_read_cr4(void)
+{
+    uint64_t value;
+
+    __asm__ volatile("mov %%cr4, %0" : "=r"(value));
+    return value;
 }
 
 static inline uint64_t cpu_read_cr2(void)

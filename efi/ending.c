@@ -38,6 +38,13 @@ static void watch(struct application *app)
     ps_print(&sink, "# watch: damage noticed\n");
 }
 
+_Noreturn void abort_run(struct application *app)
+{
+    if (!app->under_qemu)
+        app->config.end = CONFIG_END_HALT;
+    end_run(app, false);
+}
+
 _Noreturn void end_run(struct application *app, bool passed)
 {
     cpu_interrupts_off();

@@ -1,6 +1,9 @@
 #include "facts.h"
 
+#include "console.h"
+#include "settings.h"
 #include "symbols.h"
+#include "traps.h"
 
 static void text_field(struct report *report, const char *name, const char *value,
                        const char *separator)
@@ -149,6 +152,23 @@ static void report_times(const struct application *app, struct report *report)
                 app->left - app->began, app->taken_over - app->left, app->ready - app->taken_over);
 }
 
+/* A line each, also on the screen: the firmware's console that had them is gone. */
+static void report_complaints(struct report *report)
+{
+    const char *line = settings_complaints();
+
+    while (*line != '\0') {
+        int length = 0;
+
+        while (line[length] != '\0' && line[length] != '\n')
+            length++;
+        report_fact(report, "settings", "%.*s", length, line);
+        line += length + (line[length] == '\n');
+    }
+    if (settings_complaints()[0] != '\0')
+        console_note(settings_complaints());
+}
+
 void facts_report(struct application *app, struct report *report)
 {
     report_processor(app, report);
@@ -158,13 +178,14 @@ void facts_report(struct application *app, struct report *report)
     report_graphics(app, report);
     report_memory(app, report);
     report_space(app, report);
-    report_fact(report, "runtime", "{\"regions\":%u,\"attributes\":%s}", app->runtime.regions,
-                truth(app->runtime.has_attributes));
+    report_fact(report, "runtime", "{\"regions\":%u,\"refused\":%u,\"attributes\":%s}",
+                app->runtime.regions, app->runtime.refused, truth(app->runtime.has_attributes));
     report_fact(report, "timer", "{\"present\":%s,\"x2apic\":%s,\"ticks_per_second\":%" PS_PRIu "}",
                 truth(app->apic.present), truth(app->apic.x2apic), app->apic.ticks_per_second);
     report_fact_open(report, "config");
     config_print(&app->config, &report->sink);
     report_fact_close(report);
+    report_complaints(report);
     report_times(app, report);
 }
 
@@ -197,6 +218,7 @@ void facts_report_end(struct application *app, struct report *report)
     struct ps_page_table_counters tables = ps_page_table_counters(&app->stage.table);
 
     report_frames(app, report);
+    report_fact(report, "unexpected-interrupts", "%" PS_PRIu, traps_unexpected());
     report_fact(report, "page-table",
                 "{\"leaves_4k\":%" PS_PRIu ",\"leaves_2m\":%" PS_PRIu ",\"leaves_1g\":%" PS_PRIu
                 ",\"tables\":%" PS_PRIu ",\"demotions\":%" PS_PRIu ",\"rounds\":%" PS_PRIu "}",

@@ -103,10 +103,10 @@ static void print_undefined_behaviour(const struct ps_sink *sink, uint64_t rip)
                  (unsigned)(recovery.value >> 32 & 0xff));
 }
 
-void fault_print(const struct ps_sink *sink, const struct ps_page_table *table,
-                 const struct trap_frame *frame)
+/* CR2 was read before anything else could change it. */
+static void print_fault(const struct ps_sink *sink, const struct ps_page_table *table,
+                        const struct trap_frame *frame, uint64_t cr2)
 {
-    uint64_t cr2 = cpu_read_cr2();
     struct report_comments comments;
     struct ps_sink walk = report_comment_sink(&comments, sink);
 
@@ -122,31 +122,41 @@ void fault_print(const struct ps_sink *sink, const struct ps_page_table *table,
     ps_print(sink, "# cr2: 0x%016" PS_PRIx "\n", cr2);
     print_registers(sink, frame);
     print_stack(sink, frame->rsp);
-    if (table != NULL && frame->vector == TRAP_PAGE_FAULT)
+    /* A double fault has its cause in CR2, too: the stack that ended. */
+    if (table != NULL && (frame->vector == TRAP_PAGE_FAULT || frame->vector == TRAP_DOUBLE_FAULT))
         ps_page_table_dump_walk(table, ps_virt(cr2), &walk);
 }
 
-static void put_reason(struct ps_text_buffer *buffer, char *text, size_t size,
-                       const struct trap_frame *frame)
+static void put_reason(char *text, size_t size, const struct trap_frame *frame)
 {
-    struct ps_sink sink = ps_text_buffer_sink(buffer, text, size);
+    struct ps_text_buffer buffer;
+    struct ps_sink sink = ps_text_buffer_sink(&buffer, text, size);
 
     ps_print(&sink, "unexpected %s at ", fault_name(frame->vector));
     symbol_print(&sink, frame->rip);
 }
 
+/* Probes of the report fault, too, and must not arrive on the stack that it runs on. */
+static void keep_own_stack(void)
+{
+    traps_forget();
+    traps_set_stack(TRAP_PAGE_FAULT, TRAP_STACK_NONE);
+}
+
 _Noreturn void fault_report(const struct trap_frame *frame)
 {
-    struct ps_text_buffer buffer;
-    char reason[128];
+    static char reason[128]; /* of the first fault: later ones come from reporting it */
+    uint64_t cr2 = cpu_read_cr2();
 
     if (told == NULL)
         cpu_halt();
-    put_reason(&buffer, reason, sizeof(reason), frame);
+    keep_own_stack();
     depth++;
     if (depth == 1) {
-        told->begin(told->context);
-        fault_print(&told->sink, told->table, frame);
+        put_reason(reason, sizeof(reason), frame);
+        print_fault(&told->stream, told->table, frame, cr2);
+        told->make_room(told->context);
+        print_fault(&told->screen, told->table, frame, cr2);
     }
     if (depth <= 2)
         told->bail_out(told->context, reason);

@@ -14,9 +14,10 @@
 #include "traps.h"
 
 struct fault_reporter {
-    struct ps_sink sink;                                 /* every console there is */
-    const struct ps_page_table *table;                   /* for the walk; NULL before take-over */
-    void (*begin)(void *context);                        /* make room: a fault report is long */
+    struct ps_sink stream;             /* serial line and kept report: told first */
+    struct ps_sink screen;             /* told then: drawing is what may fault, too */
+    const struct ps_page_table *table; /* for the walk; NULL before take-over */
+    void (*make_room)(void *context);  /* on the screen: a fault report is long */
     void (*bail_out)(void *context, const char *reason); /* ends the run, does not return */
     void (*give_up)(void *context); /* the same when even that faults: without any output */
     void *context;
@@ -26,10 +27,6 @@ struct fault_reporter {
 void fault_report_to(const struct fault_reporter *reporter);
 
 _Noreturn void fault_report(const struct trap_frame *frame);
-
-/* Print a frame without ending anything; used by fault_report(). */
-void fault_print(const struct ps_sink *sink, const struct ps_page_table *table,
-                 const struct trap_frame *frame);
 
 const char *fault_name(uint64_t vector);
 

@@ -181,45 +181,75 @@ static void read_format(struct firmware_graphics *graphics,
     case PixelBitMask:
         set_masks(graphics, info->PixelInformation.RedMask, info->PixelInformation.GreenMask,
                   info->PixelInformation.BlueMask, "masks");
+        /* Pixels of less than 32 bits have no bit in the top byte. */
+        graphics->usable =
+            ((info->PixelInformation.RedMask | info->PixelInformation.GreenMask |
+              info->PixelInformation.BlueMask | info->PixelInformation.ReservedMask) >>
+             24) != 0;
         break;
     case PixelBltOnly:
     case PixelFormatMax:
     default:
+        graphics->usable = false;
         graphics->form = "blt-only";
         break;
     }
 }
 
-/* Some firmware lists a mode it never set: what counts is what its numbers can mean. */
-static bool mode_is_sane(const struct firmware_graphics *graphics)
+/*
+ * Some firmware lists a mode it never set, or a size that is not the framebuffer's: what
+ * counts is what its numbers can mean, and only what the picture takes is ours.
+ */
+static bool mode_is_sane(struct firmware_graphics *graphics, uint8_t physical_bits)
 {
     uint64_t needed = (uint64_t)graphics->pixels_per_line * graphics->height * 4;
+    uint64_t limit = (uint64_t)1 << physical_bits;
 
-    return graphics->base.addr != 0 && graphics->width != 0 && graphics->height != 0 &&
-           graphics->pixels_per_line >= graphics->width && needed <= graphics->bytes;
+    if (graphics->base.addr == 0 || graphics->width == 0 || graphics->height == 0 ||
+        graphics->pixels_per_line < graphics->width || needed > graphics->bytes ||
+        graphics->base.addr >= limit || needed > limit - graphics->base.addr)
+        return false;
+    graphics->bytes = needed;
+    return true;
 }
 
-void firmware_find_graphics(struct firmware_graphics *graphics)
+static void read_graphics(struct firmware_graphics *graphics, EFI_GRAPHICS_OUTPUT_PROTOCOL *gop,
+                          uint8_t physical_bits)
 {
-    EFI_GRAPHICS_OUTPUT_PROTOCOL *gop = NULL;
     const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info;
 
-    *graphics = (struct firmware_graphics){.form = "none"};
-    if (boot->LocateProtocol(&graphics_guid, NULL, (void **)&gop) != EFI_SUCCESS ||
-        gop->Mode == NULL || gop->Mode->Info == NULL)
+    *graphics = (struct firmware_graphics){.present = true, .form = "unusable"};
+    if (gop->Mode == NULL || gop->Mode->Info == NULL)
         return;
     info = gop->Mode->Info;
-    graphics->present = true;
     graphics->base = ps_phys(gop->Mode->FrameBufferBase);
     graphics->bytes = gop->Mode->FrameBufferSize;
     graphics->width = info->HorizontalResolution;
     graphics->height = info->VerticalResolution;
     graphics->pixels_per_line = info->PixelsPerScanLine;
     read_format(graphics, info);
-    if (graphics->usable && !mode_is_sane(graphics)) {
+    if (graphics->usable && !mode_is_sane(graphics, physical_bits)) {
         graphics->usable = false;
         graphics->form = "unusable";
     }
+}
+
+/* With two adapters, or a console that is a virtual one, the first need not be the right one. */
+void firmware_find_graphics(struct firmware_graphics *graphics, uint8_t physical_bits)
+{
+    EFI_HANDLE *handles = NULL;
+    UINTN count = 0;
+
+    *graphics = (struct firmware_graphics){.form = "none"};
+    if (boot->LocateHandleBuffer(ByProtocol, &graphics_guid, NULL, &count, &handles) != EFI_SUCCESS)
+        return;
+    for (UINTN i = 0; i < count && !graphics->usable; i++) {
+        EFI_GRAPHICS_OUTPUT_PROTOCOL *gop;
+
+        if (boot->HandleProtocol(handles[i], &graphics_guid, (void **)&gop) == EFI_SUCCESS)
+            read_graphics(graphics, gop, physical_bits);
+    }
+    boot->FreePool(handles);
 }
 
 /* ---- memory ---- */
@@ -267,7 +297,7 @@ const void *firmware_memory_attributes(void)
     unsigned char *copy;
     uint64_t bytes;
 
-    if (head == NULL || head->stride < sizeof(EFI_MEMORY_DESCRIPTOR))
+    if (head == NULL || head->stride < sizeof(EFI_MEMORY_DESCRIPTOR) || head->stride % 8 != 0)
         return NULL;
     bytes = sizeof(*head) + (uint64_t)head->count * head->stride;
     copy = firmware_allocate(bytes);
@@ -432,7 +462,12 @@ ps_status firmware_exit(struct firmware_exit *leave)
 
 _Noreturn void firmware_give_up(void)
 {
-    boot->Stall(5000000);
+    enum { READING_TIME = 10000000 };
+
+    boot->Stall(READING_TIME);
+    /* After an attempted exit the firmware's own timer is off: nothing there works any more. */
+    if (exit_context.leave != NULL && exit_context.leave->result.exits != 0)
+        table->RuntimeServices->ResetSystem(EfiResetCold, EFI_SUCCESS, 0, NULL);
     boot->Exit(image, EFI_UNSUPPORTED, 0, NULL);
     cpu_halt();
 }

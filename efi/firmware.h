@@ -42,7 +42,8 @@ void firmware_start(void *image_handle, void *system_table);
 struct ps_sink firmware_console(void);
 
 void firmware_learn(struct firmware_facts *facts);
-void firmware_find_graphics(struct firmware_graphics *graphics);
+/* The first graphics output whose pixels are in memory; else what there is instead. */
+void firmware_find_graphics(struct firmware_graphics *graphics, uint8_t physical_bits);
 
 /* Zeroed memory of type EfiLoaderData that outlives the exit; NULL when there is none. */
 void *firmware_allocate(uint64_t bytes);
@@ -76,7 +77,7 @@ struct firmware_exit {
 PS_MUST_CHECK ps_status firmware_prepare_exit(struct firmware_exit *leave, size_t overlays);
 PS_MUST_CHECK ps_status firmware_exit(struct firmware_exit *leave);
 
-/* Back to whoever started the image; only before the exit. */
+/* Back to whoever started the image; a reset where an exit was attempted and refused. */
 _Noreturn void firmware_give_up(void);
 
 #endif

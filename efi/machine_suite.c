@@ -16,25 +16,9 @@ const struct machine_under_test *machine_suite_subject(void)
 
 /* ---- processor ---- */
 
-static uint64_t read_cr0(void)
-{
-    uint64_t value;
-
-    __asm__ volatile("mov %%cr0, %0" : "=r"(value));
-    return value;
-}
-
-static uint64_t read_cr4(void)
-{
-    uint64_t value;
-
-    __asm__ volatile("mov %%cr4, %0" : "=r"(value));
-    return value;
-}
-
 static void write_protection_holds_in_supervisor_mode(struct test *test)
 {
-    EXPECT((read_cr0() >> 16 & 1) == 1);
+    EXPECT((cpu_read_cr0() >> 16 & 1) == 1);
 }
 
 static void no_execute_is_on_where_the_processor_has_it(struct test *test)
@@ -44,7 +28,7 @@ static void no_execute_is_on_where_the_processor_has_it(struct test *test)
 
 static void supervisor_protections_are_on_where_the_processor_has_them(struct test *test)
 {
-    uint64_t cr4 = read_cr4();
+    uint64_t cr4 = cpu_read_cr4();
 
     EXPECT_EQ(cr4 >> 20 & 1, mut->features->smep);
     EXPECT_EQ(cr4 >> 21 & 1, mut->features->smap);
@@ -54,7 +38,7 @@ static void supervisor_protections_are_on_where_the_processor_has_them(struct te
 
 static void shadow_stacks_and_protection_keys_are_off(struct test *test)
 {
-    EXPECT_EQ(read_cr4() >> 22 & 7, 0);
+    EXPECT_EQ(cpu_read_cr4() >> 22 & 7, 0);
 }
 
 static void page_attribute_table_is_ours(struct test *test)
@@ -65,7 +49,7 @@ static void page_attribute_table_is_ours(struct test *test)
 static void root_is_the_stages_own(struct test *test)
 {
     EXPECT_EQ(ps_hw_root(&mut->stage->machine).number, mut->stage->table.root.number);
-    EXPECT_EQ(read_cr4() >> 12 & 1, mut->stage->table.levels == 5);
+    EXPECT_EQ(cpu_read_cr4() >> 12 & 1, mut->stage->table.levels == 5);
 }
 
 static const struct test_case processor_cases[] = {
@@ -246,7 +230,7 @@ static void stack_has_guard_pages(struct test *test)
 /* The validator must see damage, or its silence means nothing. */
 static void a_damaged_leaf_is_reported(struct test *test)
 {
-    enum { WRITABLE = 2 };
+    enum { MEANT_TO_BE_EXECUTABLE = 1 << 10 };
     uint64_t *entry;
     uint64_t good;
     ps_frame_t frame = mut->stage->table.root;
@@ -258,9 +242,9 @@ static void a_damaged_leaf_is_reported(struct test *test)
         frame = ps_frame(entry[va.addr >> (3 + 9 * level) & 511] >> 12 & 0xffffffffff);
     }
     entry = (uint64_t *)ps_hw_frame(&mut->stage->machine, frame) + (va.addr >> 12 & 511);
-    /* An address bit that no processor here implements: bit 51. */
+    /* The software bit of an executable page, on one that is writable. */
     good = *entry;
-    *entry = good | (uint64_t)1 << 51;
+    *entry = good | MEANT_TO_BE_EXECUTABLE;
     status = ps_page_table_validate(&mut->stage->table, NULL);
     *entry = good;
     EXPECT_STATUS(status, PS_CORRUPT);

@@ -41,7 +41,7 @@ static void learn(void)
     if (image_read(&app.image) != PS_OK)
         refuse("the firmware changed the sections of this image");
     firmware_learn(&app.facts);
-    firmware_find_graphics(&app.graphics);
+    firmware_find_graphics(&app.graphics, app.features.physical_bits);
 }
 
 /* Set by a debugger that has loaded our symbols; see scripts/debug.py. */
@@ -99,9 +99,11 @@ static _Noreturn void leave(void)
     app.left = cpu_timestamp();
     if (status == PS_BAD_STATE)
         refuse("the firmware refuses to exit boot services");
+    if (status == PS_NO_MEMORY)
+        refuse("there is no memory for the memory map that the firmware wants to hand over");
     if (status != PS_OK)
-        refuse("the firmware's memory map cannot be read");
-    console_left_firmware(&app);
+        refuse("the firmware fails to exit boot services");
+    cpu_interrupts_off();
     run_on_stack((uint64_t)(uintptr_t)boot_stack + BOOT_STACK_BYTES, continue_on_own_stack, &app);
 }
 

@@ -2,7 +2,6 @@
 
 #include "runtime.h"
 
-#include "cpu.h"
 #include "hw.h"
 
 enum { TYPE_RUNTIME_CODE = 5, TYPE_RUNTIME_DATA = 6, TYPE_MMIO = 11, TYPE_MMIO_PORT = 12 };
@@ -62,13 +61,23 @@ static bool is_runtime(const EFI_MEMORY_DESCRIPTOR *region)
            region->Type == TYPE_RUNTIME_DATA;
 }
 
+static ps_status map_pages(struct runtime *runtime, uint64_t pa, uint64_t pages, ps_attr_t attr)
+{
+    return ps_page_table_map_run(&runtime->table, ps_virt(pa), ps_frame_of_phys(ps_phys(pa)),
+                                 ps_pages(pages), attr, PS_MAP_SMALL);
+}
+
 static ps_status map_piece(struct runtime *runtime, uint64_t pa, uint64_t pages, ps_attr_t attr)
 {
-    ps_status status =
-        ps_page_table_map_run(&runtime->table, ps_virt(pa), ps_frame_of_phys(ps_phys(pa)),
-                              ps_pages(pages), attr, PS_MAP_SMALL);
+    ps_status status = map_pages(runtime, pa, pages, attr);
 
-    /* A firmware that lists a region twice means it once. */
+    /* Regions overlap: page by page, the first one counts. */
+    for (uint64_t i = 0; status == PS_ALREADY_EXISTS && pages > 1 && i < pages; i++) {
+        ps_status one = map_pages(runtime, pa + (i << PS_PAGE_SHIFT), 1, attr);
+
+        if (one != PS_OK && one != PS_ALREADY_EXISTS)
+            return one;
+    }
     return status == PS_ALREADY_EXISTS ? PS_OK : status;
 }
 
@@ -98,6 +107,16 @@ static ps_status map_region(struct runtime *runtime, const EFI_MEMORY_DESCRIPTOR
     return PS_OK;
 }
 
+/* What no table can hold, or what would be read as garbage. Page 0 is never mapped. */
+static bool region_is_sane(const struct runtime *runtime, const EFI_MEMORY_DESCRIPTOR *region)
+{
+    uint64_t frames = (uint64_t)1 << (runtime->stage->machine.physical_bits - PS_PAGE_SHIFT);
+    uint64_t first = region->PhysicalStart >> PS_PAGE_SHIFT;
+
+    return ps_is_aligned(region->PhysicalStart, PS_PAGE_SIZE) && first != 0 && first < frames &&
+           region->NumberOfPages <= frames - first;
+}
+
 static ps_status map_regions(struct runtime *runtime, const struct runtime_input *input)
 {
     for (uint64_t at = 0; input->stride <= input->map_size && at <= input->map_size - input->stride;
@@ -106,8 +125,12 @@ static ps_status map_regions(struct runtime *runtime, const struct runtime_input
             (const EFI_MEMORY_DESCRIPTOR *)((const unsigned char *)input->map + at);
         ps_status status;
 
-        if (!is_runtime(region) || region->PhysicalStart == 0)
+        if (!is_runtime(region))
             continue;
+        if (!region_is_sane(runtime, region)) {
+            runtime->refused++;
+            continue;
+        }
         status = map_region(runtime, region, input->attributes);
         if (status != PS_OK)
             return status;
@@ -195,7 +218,7 @@ static ps_status run(struct runtime *runtime,
 
     if (runtime->stage == NULL)
         return PS_BAD_STATE;
-    cpu_interrupts_off();
+    /* Interrupts stay as they are: the watchdog ends a call that hangs, too. */
     returned = trap_try(&runtime->last_fault, on_runtime_root, (uint64_t)(uintptr_t)&call, 0);
     ps_hw_set_root(&runtime->stage->machine, runtime->stage->table.root);
     return returned && runtime->last_fault.value == EFI_SUCCESS ? PS_OK : PS_UNSUPPORTED;

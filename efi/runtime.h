@@ -22,6 +22,7 @@ struct runtime {
     uint64_t system_table;           /* as the firmware knows it */
     bool has_attributes;             /* the firmware had a memory attributes table */
     uint32_t regions;                /* mapped */
+    uint32_t refused;                /* unaligned or out of range */
     struct trap_recovery last_fault; /* of the last call that answered PS_UNSUPPORTED */
 };
 

@@ -3,6 +3,7 @@
 #include "console.h"
 #include "death_suite.h"
 #include "facts.h"
+#include "hw.h"
 #include "live_world.h"
 #include "machine_suite.h"
 #include "traps.h"
@@ -49,10 +50,13 @@ static void check_after_hang(struct application *app)
 {
     struct ps_sink sink = console_sink();
 
+    /* It may have been on the runtime root, or have changed where page faults arrive. */
+    ps_hw_set_root(&app->stage.machine, app->stage.table.root);
+    traps_set_stack(TRAP_PAGE_FAULT, TRAP_STACK_PAGE_FAULT);
     live_world_break_locks(&app->stage);
     if (ps_stage_validate(&app->stage, &sink) != PS_OK) {
         console_bail_out("a case that hung left the stage damaged");
-        end_run(app, false);
+        abort_run(app);
     }
 }
 
@@ -67,7 +71,8 @@ static const char *guard_case(void *context, test_function run, struct test *tes
     bool returned;
 
     console_case(test);
-    cpu_interrupts_on();
+    if (watchdog_is_running())
+        cpu_interrupts_on();
     returned = trap_watch(&recovery, run_case, (uint64_t)(uintptr_t)&watched, 0);
     cpu_interrupts_off();
     watchdog_disarm();

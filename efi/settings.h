@@ -9,4 +9,7 @@
 
 void settings_load(struct application *app);
 
+/* What was not understood, a line each; empty when all was. */
+const char *settings_complaints(void);
+
 #endif

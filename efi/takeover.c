@@ -2,7 +2,9 @@
 
 #include "console.h"
 #include "fault_report.h"
+#include "port.h"
 #include "traps.h"
+#include "watchdog.h"
 
 enum { EARLY_STACK_BYTES = 8192 };
 
@@ -20,7 +22,7 @@ static void make_room(void *context)
 static void bail_out(void *context, const char *reason)
 {
     console_bail_out(reason);
-    end_run(context, false);
+    abort_run(context);
 }
 
 static void give_up(void *context)
@@ -47,13 +49,14 @@ static void catch_faults(struct application *app)
         cpu_set_interrupt_stack(stack,
                                 (uint64_t)(uintptr_t)early_stacks[stack] + EARLY_STACK_BYTES);
     cpu_load_segments();
-    reporter = (struct fault_reporter){.sink = console_sink(),
-                                       .begin = make_room,
+    reporter = (struct fault_reporter){.stream = console_report()->sink,
+                                       .screen = console_screen(),
+                                       .make_room = make_room,
                                        .bail_out = bail_out,
                                        .give_up = give_up,
                                        .context = app};
     fault_report_to(&reporter);
-    traps_init();
+    traps_init(&(struct trap_handlers){fault_report, watchdog_tick, apic_end_of_interrupt});
 }
 
 static ps_status build_stage(struct application *app)
@@ -123,10 +126,19 @@ static void second_half(void *context)
         fail(app, "make stacks with guards", status);
     status = build_runtime(app);
     if (status != PS_OK)
-        fail(app, "map the firmware's runtime services", status);
+        console_message("the firmware's runtime services cannot be mapped: not used");
     app->apic = apic_init(&app->stage, app->found.apic_base, app->facts.timestamps_per_second);
     app->ready = cpu_timestamp();
     end_run(app, self_test(app));
+}
+
+/* Devices that the firmware left running must not interrupt us. */
+static void mask_interrupt_controllers(void)
+{
+    enum { FIRST_PIC_MASK = 0x21, SECOND_PIC_MASK = 0xa1 };
+
+    port_out8(FIRST_PIC_MASK, 0xff);
+    port_out8(SECOND_PIC_MASK, 0xff);
 }
 
 _Noreturn void take_over(struct application *app)
@@ -135,15 +147,18 @@ _Noreturn void take_over(struct application *app)
     uint64_t top;
 
     cpu_leave_firmware_state(&app->features);
+    mask_interrupt_controllers();
+    console_left_firmware(app);
     catch_faults(app);
+    console_start_screen(app);
     cpu_enable_no_execute(&app->features);
     status = build_stage(app);
     if (status != PS_OK)
         fail(app, app->stage.step, status);
-    cpu_enter_known_state(&app->features);
-    app->taken_over = cpu_timestamp();
     reporter.table = &app->stage.table;
     console_moved(app);
+    cpu_enter_known_state(&app->features);
+    app->taken_over = cpu_timestamp();
     top = make_stack(app, APPLICATION_STACK_PAGES, &app->stack);
     if (top == 0)
         fail(app, "make a stack", PS_NO_MEMORY);

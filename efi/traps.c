@@ -1,9 +1,6 @@
 #include "traps.h"
 
-#include "apic.h"
 #include "cpu.h"
-#include "fault_report.h"
-#include "watchdog.h"
 
 struct gate {
     uint16_t offset_low;
@@ -30,6 +27,7 @@ bool trap_call(struct trap_recovery *recovery, uint64_t (*function)(uint64_t, ui
 void trap_dispatch(struct trap_frame *frame);
 
 static struct gate idt[VECTORS];
+static struct trap_handlers handle;
 static struct trap_recovery *catching; /* innermost trap_try() */
 static struct trap_recovery *watched;  /* innermost trap_watch() */
 static uint64_t unexpected;
@@ -39,10 +37,11 @@ void traps_set_stack(unsigned vector, unsigned stack)
     idt[vector].stack = (uint8_t)stack;
 }
 
-void traps_init(void)
+void traps_init(const struct trap_handlers *handlers)
 {
     struct idt_register idtr = {sizeof(idt) - 1, (uint64_t)(uintptr_t)idt};
 
+    handle = *handlers;
     for (unsigned vector = 0; vector < VECTORS; vector++) {
         uint64_t entry = (uint64_t)(uintptr_t)trap_entries + (uint64_t)vector * ENTRY_SIZE;
 
@@ -104,6 +103,12 @@ bool traps_abandon(struct trap_frame *frame)
     return true;
 }
 
+void traps_forget(void)
+{
+    catching = NULL;
+    watched = NULL;
+}
+
 uint64_t traps_unexpected(void)
 {
     return unexpected;
@@ -112,16 +117,16 @@ uint64_t traps_unexpected(void)
 void trap_dispatch(struct trap_frame *frame)
 {
     if (frame->vector == TRAP_TIMER) {
-        apic_end_of_interrupt();
-        watchdog_tick(frame);
+        handle.end_of_interrupt();
+        handle.timer(frame);
     } else if (frame->vector >= TRAP_EXCEPTIONS) {
         unexpected++;
         if (frame->vector != TRAP_SPURIOUS)
-            apic_end_of_interrupt();
+            handle.end_of_interrupt();
     } else if (catching != NULL && frame->vector != TRAP_NMI &&
                frame->vector != TRAP_MACHINE_CHECK) {
         resume(catching, frame);
     } else {
-        fault_report(frame);
+        handle.fault(frame);
     }
 }

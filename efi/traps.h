@@ -56,8 +56,15 @@ struct trap_recovery {
 };
 _Static_assert(offsetof(struct trap_recovery, value) == 16, "offsets in trap_entry.S");
 
+/* Who is called for what arrives. None may be NULL. */
+struct trap_handlers {
+    void (*fault)(const struct trap_frame *frame); /* nobody expected it; does not return */
+    void (*timer)(struct trap_frame *frame);
+    void (*end_of_interrupt)(void);
+};
+
 /* Build the IDT and load it. Stacks are those of cpu_set_interrupt_stack(). */
-void traps_init(void);
+void traps_init(const struct trap_handlers *handlers);
 
 /* Choose the IST stack of a vector, 0 for none: for the test of the double fault. */
 void traps_set_stack(unsigned vector, unsigned stack);
@@ -78,6 +85,9 @@ bool trap_watch(struct trap_recovery *recovery, uint64_t (*function)(uint64_t, u
 
 /* From the timer's handler: leave the function of the innermost trap_watch(), if there is one. */
 bool traps_abandon(struct trap_frame *frame);
+
+/* Nobody waits any more: before a fault is reported, so that one on the way cannot resume. */
+void traps_forget(void);
 
 /* Interrupts seen that nobody asked for. */
 uint64_t traps_unexpected(void);

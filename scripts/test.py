@@ -10,12 +10,15 @@ differ, is one failure more. The last line counts, as `N passed, N failed, N ski
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / (os.environ.get("BUILD") or "build") / "test"
+DEADLINE = 600  # seconds for one part: nothing here may hang for ever
 RESULT = re.compile(r"(not )?ok\b\s*(\d+)?(?:\s*-?\s*([^#]*))?(?:#\s*(.*))?")
 
 
@@ -50,11 +53,14 @@ class Part:
         with open(log, "w", encoding="utf-8") as out:
             process = subprocess.Popen(self.command, shell=True, cwd=ROOT, text=True,
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       errors="replace")
+                                       errors="replace", start_new_session=True)
+            end = threading.Timer(DEADLINE, os.killpg, [process.pid, signal.SIGKILL])
+            end.start()
             for line in process.stdout:
                 out.write(line)
                 self.take(line.rstrip("\r\n"))
             status = process.wait()
+            end.cancel()
         self.judge(status, log)
         print(f"{self.name}: {self.passed} passed, {self.failed} failed, {self.skipped} skipped "
               f"in {time.monotonic() - start:.0f} s", flush=True)

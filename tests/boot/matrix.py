@@ -42,6 +42,36 @@ def passes(result, report):
     return None if verdict.passed else str(verdict)
 
 
+def passes_without_skips(result, report):
+    """Every test passed, and none was skipped."""
+    wrong = passes(result, report)
+    skipped = [test.name for test in report.skipped]
+    return wrong or (f"skipped: {', '.join(skipped)}" if skipped else None)
+
+
+def passes_with_screen(result, report):
+    """Every test passed, and the adapter with a framebuffer was found behind the one without."""
+    if b'"form":"bgrx"' not in result.serial:
+        return "no usable framebuffer was found"
+    return passes(result, report)
+
+
+def powers_off(result, report):
+    """The firmware powered the machine off when it was asked to."""
+    if not report.complete or report.failed:
+        return "the report is not that of a good run"
+    return None if result.shutdown == "guest-shutdown" else result.describe()
+
+
+def resets(result, report):
+    """The firmware, and nobody else, restarted the machine when it was asked to."""
+    if not report.complete or report.failed:
+        return "the report is not that of a good run"
+    if b"trying without it" in result.serial:
+        return "the firmware's reset did not work"
+    return None if result.shutdown == "guest-reset" else result.describe()
+
+
 def passes_above_4g(result, report):
     """Every test passed, with the image above 4 GiB."""
     base = re.search(rb'# image: \{"base":"0x([0-9a-f]+)"', result.serial)
@@ -228,6 +258,11 @@ def dies(kind, **more):
     return {"fw_cfg": {"death": kind, "suites": "processor,death,runtime", **more}}
 
 
+def ends(how):
+    """A machine on which nothing but the firmware can end the run."""
+    return {"exit_port": False, "fw_cfg": {"end": how, "suites": "processor,runtime"}}
+
+
 CASES = [
     Case("cpu_max"),
     Case("cpu_qemu64", {"cpu": "qemu64"}),
@@ -238,18 +273,22 @@ CASES = [
     Case("cpu_without_la57", {"cpu": "max,-la57"}),
     Case("memory_48m", {"memory": "48M", "cpu": "qemu64"}, passes_or_refuses_clearly),
     Case("memory_64m", {"memory": "64M", "cpu": "qemu64"}),
-    Case("memory_96m", {"memory": "96M"}),
+    Case("memory_96m", {"memory": "96M"}, passes_without_skips),
     Case("memory_4g", {"memory": "4G"}),
     Case("memory_200g", {"memory": "200G"}),
     Case("memory_half_above_4g", {"memory": "2G", "machine": "q35,max-ram-below-4g=1G"}),
     Case("image_above_4g", {"memory": "4G"}, passes_above_4g, linked_high),
     Case("machine_pc", {"machine": "pc"}),
+    Case("end_by_power_off", ends("power-off"), powers_off),
+    Case("end_by_reset", ends("reset"), resets),
     Case("machine_with_1_processor", {"smp": "1"}),
     Case("machine_with_ide_disk", {"bus": "ide"}),
     Case("display_none", {"display": ()}),
     Case("display_virtio_gpu", {"display": ("virtio-gpu-pci",)}),
     Case("display_ramfb", {"display": ("ramfb",)}),
     Case("display_bochs", {"display": ("bochs-display",)}),
+    Case("display_behind_one_without_memory", {"display": ("virtio-gpu-pci", "VGA")},
+         passes_with_screen),
     Case("serial_none", {"serial": False}, silent_pass),
     Case("usb_stick", prepare=on_stick),
     Case("debugger_walks_our_tables", script=debugger),

@@ -17,6 +17,7 @@ import pathlib
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -69,17 +70,24 @@ def passes(tree, target, log):
     """Whether make passed; its output goes into a log."""
     environment = dict(os.environ, BUILD="build", MAKEFLAGS="")
     with open(log, "wb") as out:
+        process = subprocess.Popen(["make", *target.split()], cwd=tree, stdout=out, stderr=out,
+                                   stdin=subprocess.DEVNULL, env=environment,
+                                   start_new_session=True)
         try:
-            return subprocess.run(["make", *target.split()], cwd=tree, stdout=out, stderr=out,
-                                  stdin=subprocess.DEVNULL, env=environment,
-                                  timeout=DEADLINE).returncode == 0
+            return process.wait(DEADLINE) == 0
         except subprocess.TimeoutExpired:
-            return False
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
 
 
 def try_unchanged(tree, target):
     log = COPY / (re.sub(r"\W+", "_", target) + ".log")
-    return f"unchanged_tree_passes {target}", [] if passes(tree, target, log) else [f"see {log}"]
+    try:
+        good = passes(tree, target, log)
+    except subprocess.TimeoutExpired:
+        good = False
+    return f"unchanged_tree_passes {target}", [] if good else [f"see {log}"]
 
 
 def try_defect(tree, patch):
@@ -87,8 +95,12 @@ def try_defect(tree, patch):
     head, log = read(patch), COPY / (patch.stem + ".log")
     if not apply(tree, patch):
         return patch.stem, ["the patch does not apply"]
-    noticed = not passes(tree, head["caught-by"], log)
-    apply(tree, patch, "-R")
+    try:
+        noticed = not passes(tree, head["caught-by"], log)
+    except subprocess.TimeoutExpired:
+        return patch.stem, [f"{head['caught-by']} did not end in {DEADLINE} s"]
+    finally:
+        apply(tree, patch, "-R")
     if not noticed:
         return patch.stem, [f"not noticed by {head['caught-by']}: {head['defect']}"]
     return patch.stem, ["does not compile"] if b" error: " in log.read_bytes() else []
