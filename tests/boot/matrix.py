@@ -56,6 +56,24 @@ def passes_with_screen(result, report):
     return passes(result, report)
 
 
+def passes_as_the_shell_said(result, report):
+    """The words behind the program's name in the UEFI shell chose the suite and the seed."""
+    if {test.name.split("/")[0] for test in report.tests} != {"processor"}:
+        return "another selection of suites has run"
+    if b'"seed":77,' not in result.serial:
+        return "the seed is not that of the command"
+    return passes(result, report)
+
+
+def passes_as_the_file_said(result, report):
+    """The file on the stick chose the seed; what it says that nobody knows is told and ignored."""
+    if b'"seed":85,' not in result.serial:
+        return "the seed is not that of the file"
+    if b'# settings: pagestage.conf:2: unknown key "bogus"' not in result.serial:
+        return "the unknown key was not told"
+    return passes(result, report)
+
+
 def powers_off(result, report):
     """The firmware powered the machine off when it was asked to."""
     if not report.complete or report.failed:
@@ -190,6 +208,23 @@ def linked_high(settings, _folder):
     settings.image = os.path.join(os.path.dirname(settings.image), "BOOTX64.high")
 
 
+def in_shell(settings, folder):
+    """The firmware finds nothing to boot and starts its shell, which runs startup.nsh."""
+    settings.esp = os.path.join(folder, "esp")
+    os.mkdir(settings.esp)
+    shutil.copyfile(settings.image, os.path.join(settings.esp, "pagestage.efi"))
+    with open(os.path.join(settings.esp, "startup.nsh"), "w", encoding="ascii") as script:
+        script.write("fs0:\r\npagestage.efi suites=processor seed=77\r\n")
+    settings.image = None
+
+
+def with_file(settings, folder):
+    settings.esp = os.path.join(folder, "esp")
+    os.mkdir(settings.esp)
+    with open(os.path.join(settings.esp, "pagestage.conf"), "w", encoding="ascii") as file:
+        file.write("seed = 0x55\nbogus = 1\nsuites = processor, frame_pool\n")
+
+
 def with_secure_boot(settings, _folder):
     # With several processors the firmware's SMM code does not come up under emulation.
     settings.smp = "1"
@@ -279,6 +314,8 @@ CASES = [
     Case("memory_half_above_4g", {"memory": "2G", "machine": "q35,max-ram-below-4g=1G"}),
     Case("image_above_4g", {"memory": "4G"}, passes_above_4g, linked_high),
     Case("machine_pc", {"machine": "pc"}),
+    Case("options_from_the_shell", {}, passes_as_the_shell_said, in_shell),
+    Case("settings_from_the_stick", {}, passes_as_the_file_said, with_file),
     Case("end_by_power_off", ends("power-off"), powers_off),
     Case("end_by_reset", ends("reset"), resets),
     Case("machine_with_1_processor", {"smp": "1"}),
