@@ -1,10 +1,12 @@
 #include <pagestage/stage.h>
 
+#include "entry.h"
 #include "hw.h"
 
 enum { FIRST_LARGE_FRAME = 512 }; /* 2 MiB: below, fixed-range MTRRs change every few KiB */
 
 #define DEVICE_WINDOW_PAGES (PS_TIB / 2 / PS_PAGE_SIZE)
+#define DIRECT_MAP_FRAMES   ((PS_STAGE_ARENA - PS_STAGE_DIRECT_MAP) / PS_PAGE_SIZE)
 
 const struct ps_range_name ps_stage_layout[] = {
     {{PS_PAGE_SIZE}, {0x00007fffffffffff}, "image"},
@@ -20,22 +22,96 @@ static bool in_direct_map(enum ps_memory_type type)
            type == PS_MEMORY_ACPI_RECLAIM;
 }
 
-/* ---- the memory map, with what we know better than the firmware ---- */
+/* ---- the request ---- */
 
-static ps_pages_t framebuffer_pages(const struct ps_stage_request *request)
+static bool overlap(ps_frame_t a, ps_pages_t a_pages, ps_frame_t b, ps_pages_t b_pages)
 {
-    return ps_pages_of_bytes((request->framebuffer.addr & PS_PAGE_MASK) +
-                             request->framebuffer_bytes);
+    return a.number <= b.number ? b.number - a.number < a_pages.count
+                                : a.number - b.number < b_pages.count;
 }
 
-/* A framebuffer is typed only where the firmware listed its memory, as RAM or otherwise. */
+/* [pa, pa + bytes) holds a byte and ends where this processor's addresses end, or before. */
+static bool is_addressable(const struct ps_machine *machine, ps_phys_t pa, uint64_t bytes)
+{
+    return bytes != 0 && bytes - 1 <= UINT64_MAX - pa.addr &&
+           (pa.addr + (bytes - 1)) >> PS_PAGE_SHIFT <= ps_frame_largest(machine);
+}
+
+/* Whole pages around [pa, pa + bytes), which is addressable. */
+static ps_pages_t pages_around(ps_phys_t pa, uint64_t bytes)
+{
+    return ps_pages(((pa.addr + (bytes - 1)) >> PS_PAGE_SHIFT) - ps_frame_of_phys(pa).number + 1);
+}
+
+static bool section_is_valid(const struct ps_stage_section *section)
+{
+    const unsigned known = PS_READ | PS_WRITE | PS_EXECUTE;
+
+    return section->first.number != 0 && section->pages.count != 0 &&
+           (section->access & ~known) == 0 && ps_attr_is_valid(ps_attr_ram(section->access));
+}
+
+/* No page is shared with another section, or with memory of another memory type. */
+static bool section_stands_alone(const struct ps_stage_request *request, size_t number)
+{
+    const struct ps_stage_section *section = &request->sections[number];
+
+    for (size_t i = 0; i < number; i++)
+        if (overlap(section->first, section->pages, request->sections[i].first,
+                    request->sections[i].pages))
+            return false;
+    return request->framebuffer_bytes == 0 ||
+           !overlap(section->first, section->pages, ps_frame_of_phys(request->framebuffer),
+                    pages_around(request->framebuffer, request->framebuffer_bytes));
+}
+
+static bool machine_is_valid(const struct ps_machine *machine)
+{
+    return machine->physical_bits >= 36 && machine->physical_bits <= 52 &&
+           (machine->levels == 4 || machine->levels == 5);
+}
+
+static ps_status check_request(const struct ps_stage_request *request)
+{
+    if (!machine_is_valid(&request->machine))
+        return PS_INVALID_ARGS;
+    if (request->sections == NULL && request->section_count != 0)
+        return PS_INVALID_ARGS;
+    if (request->framebuffer_bytes != 0 &&
+        !is_addressable(&request->machine, request->framebuffer, request->framebuffer_bytes))
+        return PS_INVALID_ARGS;
+    for (size_t i = 0; i < request->section_count; i++)
+        if (!section_is_valid(&request->sections[i]) || !section_stands_alone(request, i))
+            return PS_INVALID_ARGS;
+    return PS_OK;
+}
+
+/* ---- the memory map, with what we know better than the firmware ---- */
+
+/* Also where the firmware lists nothing. */
 static ps_status type_framebuffer(struct ps_stage *stage, const struct ps_stage_request *request)
 {
-    ps_frame_t first = ps_frame_of_phys(request->framebuffer);
-
     if (request->framebuffer_bytes == 0)
         return PS_OK;
-    return ps_memory_map_set(&stage->map, first, framebuffer_pages(request), PS_MEMORY_FRAMEBUFFER);
+    return ps_memory_map_set(&stage->map, ps_frame_of_phys(request->framebuffer),
+                             pages_around(request->framebuffer, request->framebuffer_bytes),
+                             PS_MEMORY_FRAMEBUFFER);
+}
+
+/* RAM that cannot be there, or that the direct map cannot show, is found before it is used. */
+static ps_status check_reach(const struct ps_stage *stage)
+{
+    for (size_t i = stage->map.count; i > 0; i--) {
+        const struct ps_memory_range *range = &stage->map.ranges[i - 1];
+        uint64_t last = ps_memory_range_last(range).number;
+
+        if (!ps_memory_type_is_ram(range->type))
+            continue;
+        if (last > ps_frame_largest(&stage->machine))
+            return PS_INVALID_ARGS;
+        return last < DIRECT_MAP_FRAMES ? PS_OK : PS_UNSUPPORTED;
+    }
+    return PS_OK;
 }
 
 static ps_status build_map(struct ps_stage *stage, const struct ps_stage_request *request)
@@ -47,7 +123,9 @@ static ps_status build_map(struct ps_stage *stage, const struct ps_stage_request
     for (size_t i = 0; status == PS_OK && i < request->section_count; i++)
         status = ps_memory_map_set(&stage->map, request->sections[i].first,
                                    request->sections[i].pages, PS_MEMORY_IMAGE);
-    return status == PS_OK ? type_framebuffer(stage, request) : status;
+    if (status == PS_OK)
+        status = type_framebuffer(stage, request);
+    return status == PS_OK ? check_reach(stage) : status;
 }
 
 /* ---- the address space ---- */
@@ -78,13 +156,35 @@ static ps_status map_directly(struct ps_stage *stage, const struct ps_memory_ran
                      PS_MAP_PERMANENT);
 }
 
+/* The direct map does not care for types: neighbours are mapped together, with larger leaves. */
+static struct ps_memory_range mapped_neighbours(const struct ps_memory_map *map, size_t *next)
+{
+    struct ps_memory_range all = map->ranges[(*next)++];
+
+    for (; *next < map->count; (*next)++) {
+        const struct ps_memory_range *range = &map->ranges[*next];
+
+        if (!in_direct_map(range->type) ||
+            range->first.number != ps_memory_range_last(&all).number + 1)
+            break;
+        all.pages.count += range->pages.count;
+    }
+    return all;
+}
+
 static ps_status map_all_ram(struct ps_stage *stage)
 {
     ps_status status = PS_OK;
 
-    for (size_t i = 0; status == PS_OK && i < stage->map.count; i++)
-        if (in_direct_map(stage->map.ranges[i].type))
-            status = map_directly(stage, &stage->map.ranges[i]);
+    for (size_t i = 0; status == PS_OK && i < stage->map.count;) {
+        if (in_direct_map(stage->map.ranges[i].type)) {
+            struct ps_memory_range all = mapped_neighbours(&stage->map, &i);
+
+            status = map_directly(stage, &all);
+        } else {
+            i++;
+        }
+    }
     return status;
 }
 
@@ -127,9 +227,7 @@ static bool device_is_free_of_ram(const struct ps_stage *stage, ps_frame_t first
     for (size_t i = 0; i < stage->map.count; i++) {
         const struct ps_memory_range *range = &stage->map.ranges[i];
 
-        if (ps_memory_type_is_ram(range->type) &&
-            range->first.number <= first.number + (pages.count - 1) &&
-            first.number <= ps_memory_range_last(range).number)
+        if (ps_memory_type_is_ram(range->type) && overlap(first, pages, range->first, range->pages))
             return false;
     }
     return true;
@@ -138,26 +236,29 @@ static bool device_is_free_of_ram(const struct ps_stage *stage, ps_frame_t first
 ps_status ps_stage_map_device(struct ps_stage *stage, ps_phys_t pa, uint64_t bytes,
                               enum ps_cache cache, ps_virt_t *va)
 {
+    ps_attr_t attr = ps_attr(PS_READ | PS_WRITE | PS_GLOBAL, cache);
     ps_frame_t first = ps_frame_of_phys(pa);
-    uint64_t offset = pa.addr & PS_PAGE_MASK;
-    ps_virt_t at = ps_virt(PS_STAGE_DEVICES + stage->device_pages * PS_PAGE_SIZE);
     ps_pages_t pages;
     ps_status status;
+    ps_virt_t at;
 
-    if (va == NULL || bytes == 0 || bytes - 1 > UINT64_MAX - pa.addr - PS_PAGE_SIZE)
+    if (stage == NULL || va == NULL || (unsigned)cache >= PS_CACHE_COUNT)
         return PS_INVALID_ARGS;
-    pages = ps_pages_of_bytes(offset + bytes);
-    if (pages.count >= DEVICE_WINDOW_PAGES - stage->device_pages)
-        return PS_NO_SPACE;
+    if (stage->table.machine == NULL)
+        return PS_BAD_STATE;
+    if (!is_addressable(&stage->machine, pa, bytes))
+        return PS_INVALID_ARGS;
+    pages = pages_around(pa, bytes);
     if (!device_is_free_of_ram(stage, first, pages))
         return PS_ACCESS_DENIED;
-    status =
-        ps_page_table_map_run(&stage->table, at, first, pages,
-                              ps_attr(PS_READ | PS_WRITE | PS_GLOBAL, cache), PS_MAP_PERMANENT);
+    if (pages.count >= DEVICE_WINDOW_PAGES - stage->device_pages)
+        return PS_NO_SPACE;
+    at = ps_virt_add_pages(ps_virt(PS_STAGE_DEVICES), ps_pages(stage->device_pages));
+    status = ps_page_table_map_run(&stage->table, at, first, pages, attr, PS_MAP_PERMANENT);
     if (status != PS_OK)
         return status;
     stage->device_pages += pages.count + 1;
-    *va = ps_virt_add(at, offset);
+    *va = ps_virt_add(at, pa.addr & PS_PAGE_MASK);
     return PS_OK;
 }
 
@@ -190,13 +291,38 @@ static void switch_over(struct ps_stage *stage)
     stage->map.ranges = ps_stage_pointer(stage, stage->map.ranges);
 }
 
+/*
+ * The allocator's books are reached through the direct map, so they begin behind the switch.
+ * Their frame is put aside before: nothing fails once our own root is loaded.
+ */
+static ps_status switch_and_allocate(struct ps_stage *stage)
+{
+    ps_frame_t books;
+    ps_status status = ps_frame_pool_alloc(&stage->pool, PS_FRAME_4K, PS_FRAME_HEAP, 0, &books);
+
+    if (status != PS_OK)
+        return status;
+    switch_over(stage);
+    status = ps_frame_pool_free(&stage->pool, books, ps_pages(1));
+    if (status != PS_OK)
+        return status;
+    return ps_virtual_init(&stage->arena, &stage->table, &stage->pool, ps_virt(PS_STAGE_ARENA),
+                           ps_pages(PS_STAGE_ARENA_PAGES), ps_pages(1), PS_FRAME_VIRTUAL);
+}
+
 ps_status ps_stage_take_over(struct ps_stage *stage, const struct ps_stage_request *request)
 {
     ps_status status;
 
     if (stage == NULL || request == NULL)
         return PS_INVALID_ARGS;
+    if (stage->step != NULL)
+        return PS_BAD_STATE;
     stage->machine = request->machine;
+    stage->step = "check the request";
+    status = check_request(request);
+    if (status != PS_OK)
+        return status;
     stage->step = "normalise the memory map";
     status = build_map(stage, request);
     if (status != PS_OK)
@@ -209,10 +335,8 @@ ps_status ps_stage_take_over(struct ps_stage *stage, const struct ps_stage_reque
     status = build_space(stage, request);
     if (status != PS_OK)
         return status;
-    switch_over(stage);
     stage->step = "build the virtual allocator";
-    status = ps_virtual_init(&stage->arena, &stage->table, &stage->pool, ps_virt(PS_STAGE_ARENA),
-                             ps_pages(PS_STAGE_ARENA_PAGES), ps_pages(1), PS_FRAME_VIRTUAL);
+    status = switch_and_allocate(stage);
     if (status == PS_OK)
         stage->step = "done";
     return status;
@@ -232,6 +356,10 @@ static ps_status reclaim_range(struct ps_stage *stage, const struct ps_memory_ra
 
 ps_status ps_stage_reclaim_boot_services(struct ps_stage *stage)
 {
+    if (stage == NULL)
+        return PS_INVALID_ARGS;
+    if (!stage->arena.ready)
+        return PS_BAD_STATE;
     for (size_t i = 0; i < stage->map.count; i++) {
         ps_status status;
 
@@ -247,8 +375,11 @@ ps_status ps_stage_reclaim_boot_services(struct ps_stage *stage)
 
 ps_status ps_stage_validate(struct ps_stage *stage, const struct ps_sink *sink)
 {
-    ps_status status = ps_memory_map_validate(&stage->map, sink);
+    ps_status status;
 
+    if (stage == NULL)
+        return PS_INVALID_ARGS;
+    status = ps_memory_map_validate(&stage->map, sink);
     if (status == PS_OK)
         status = ps_frame_pool_validate(&stage->pool, sink);
     if (status == PS_OK)

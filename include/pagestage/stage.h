@@ -80,8 +80,13 @@ struct ps_stage {
  * Rounding: a framebuffer is rounded to whole pages.
  * On failure the firmware's root is still loaded, stage->step says how far it came, and
  * the memory it took is lost to the caller.
- * PS_INVALID_ARGS      the map is not one, a section is writable and executable, ...
+ * PS_BAD_STATE         the stage is not zero-filled
+ * PS_INVALID_ARGS      the map is not one, or lists RAM beyond machine.physical_bits; a section
+ *                      is empty, writable and executable, in page 0, or shares a page with
+ *                      another one or with the framebuffer; a framebuffer that wraps or is
+ *                      beyond physical_bits; a machine that does not exist
  * PS_BUFFER_TOO_SMALL  range_capacity
+ * PS_UNSUPPORTED       RAM above 64 TiB, where the direct map ends
  * PS_NO_MEMORY         too little RAM for bookkeeping and tables
  * Cost: O(map entries + tables), and the frame pool's start.
  */
@@ -91,7 +96,9 @@ PS_MUST_CHECK ps_status ps_stage_take_over(struct ps_stage *stage,
 /*
  * Map device memory [pa, pa + bytes) into the device window, not executable, with a guard
  * page behind it. *va is the address of `pa` itself. Mapped for good.
- * PS_INVALID_ARGS  no bytes, wraps, beyond physical_bits, an unknown memory type
+ * On failure nothing has changed.
+ * PS_INVALID_ARGS  NULL, no bytes, wraps, beyond physical_bits, an unknown memory type
+ * PS_BAD_STATE     not taken over
  * PS_ACCESS_DENIED a part of it is RAM: it would be mapped with two memory types
  * PS_NO_MEMORY, PS_NO_SPACE (the window is full)
  */
@@ -101,6 +108,7 @@ PS_MUST_CHECK ps_status ps_stage_map_device(struct ps_stage *stage, ps_phys_t pa
 /*
  * Make boot-services memory ours: into the direct map, then into the pool. A step of its
  * own, to be taken late: firmware of some machines keeps using that memory. Idempotent.
+ * PS_BAD_STATE  not taken over
  * PS_NO_MEMORY  part of it may have been reclaimed; call again
  */
 PS_MUST_CHECK ps_status ps_stage_reclaim_boot_services(struct ps_stage *stage);

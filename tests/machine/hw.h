@@ -2,15 +2,12 @@
  * The host's replacement of mm/x86_64/hw.h: the same functions on a simulated machine.
  *
  * It stands before the real one in the include path of the tests. Every `ps_machine` given
- * to the library here is the first part of a `sim_machine`.
+ * to the library here is that of a `sim_machine`, or a copy of it.
  */
 #ifndef PS_HW_H
 #define PS_HW_H
 
 #include "machine.h"
-
-/* A frame and the inaccessible page behind it. */
-#define SIM_FRAME_STRIDE (2 * PS_PAGE_SIZE)
 
 /*
  * A pointer to a physical byte; good to the end of its frame and not beyond. An address

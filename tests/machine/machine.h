@@ -1,12 +1,16 @@
 /*
  * A simulated machine: physical memory and the place where a processor plugs in.
  *
- *     base:  |frame 0|  gap  |frame 1|  gap  |frame 2|  gap  | ...
+ *     |plate|  gap  |frame 0|  gap  |frame 1|  gap  |frame 2|  gap  | ...
+ *                   base
  *
  * Frame N stands alone at base + N * 8192. The pages between frames, holes, devices and
  * everything past the last frame are inaccessible, so one byte too far is a fault at the
  * line that did it. Frames are filled with junk: whoever reads before writing gets entries
  * that look present and lead nowhere. Only frames that were written cost host memory.
+ *
+ * The plate before the first frame says which machine this is. So the library may hold a copy
+ * of the `ps_machine`, as a stage does.
  *
  * The software MMU attaches through `processor`. Without one, an invalidation is counted
  * and nothing else, and the root is a number that is remembered.
@@ -74,9 +78,13 @@ struct sim_machine {
     uint64_t *junk; /* what a SIM_JUNK frame holds before anybody writes to it */
 };
 
+/* A frame and the inaccessible page behind it. */
+#define SIM_FRAME_STRIDE (2 * PS_PAGE_SIZE)
+
+/* The machine that `machine`, or what it is a copy of, belongs to. */
 static inline struct sim_machine *sim_machine_of(const struct ps_machine *machine)
 {
-    return (struct sim_machine *)((uintptr_t)machine - offsetof(struct sim_machine, machine));
+    return *(struct sim_machine *const *)(uintptr_t)(machine->direct_map - SIM_FRAME_STRIDE);
 }
 
 /*

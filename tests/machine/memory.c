@@ -126,20 +126,34 @@ static bool back_range(struct sim_machine *sim, const struct sim_range *range, i
     return true;
 }
 
+/* One place more than there are frames, where wild frame numbers lead, and one for the plate. */
+static uint64_t bytes_reserved(const struct sim_machine *sim)
+{
+    return (sim->frames + 2) * SIM_FRAME_STRIDE;
+}
+
+/* Read-only: no stray store makes one machine look like another. */
+static bool put_plate(struct sim_machine *sim, void *place)
+{
+    if (!back_with(place, PS_PAGE_SIZE, -1))
+        return false;
+    *(struct sim_machine **)place = sim;
+    return mprotect(place, PS_PAGE_SIZE, PROT_READ) == 0;
+}
+
 static bool reserve(struct sim_machine *sim)
 {
     const struct sim_range *last = &sim->ranges[sim->range_count - 1];
-    void *base;
+    char *place;
 
     sim->frames = last->first.number + last->pages.count;
-    /* One place more than there are frames: where wild frame numbers lead. */
-    base = mmap(NULL, (sim->frames + 1) * SIM_FRAME_STRIDE, PROT_NONE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
+    place = mmap(NULL, bytes_reserved(sim), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
+    if (place == MAP_FAILED)
         return false;
-    sim->base = base;
-    sim->machine.direct_map = (uint64_t)(uintptr_t)base;
-    return true;
+    sim->base = place + SIM_FRAME_STRIDE;
+    sim->machine.direct_map = (uint64_t)(uintptr_t)sim->base;
+    return put_plate(sim, place);
 }
 
 static bool back_all(struct sim_machine *sim)
@@ -201,7 +215,7 @@ void sim_machine_destroy(struct sim_machine *sim)
     if (sim == NULL)
         return;
     if (sim->base != NULL)
-        (void)munmap(sim->base, (sim->frames + 1) * SIM_FRAME_STRIDE);
+        (void)munmap((char *)sim->base - SIM_FRAME_STRIDE, bytes_reserved(sim));
     free(sim->map.ranges);
     free(sim->ranges);
     free(sim->junk);

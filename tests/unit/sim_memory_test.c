@@ -80,6 +80,26 @@ static void pointers_and_frames_go_both_ways(struct test *test)
     sim_machine_destroy(sim);
 }
 
+/* The library may keep a copy of the machine: a stage does. */
+static void a_copy_of_the_machine_leads_to_the_same_memory(struct test *test)
+{
+    struct sim_machine *one = small_machine();
+    struct sim_machine *two = small_machine();
+    struct ps_machine copies[2];
+
+    REQUIRE(one != NULL && two != NULL);
+    copies[0] = one->machine;
+    copies[1] = two->machine;
+    EXPECT(sim_machine_of(&copies[0]) == one);
+    EXPECT(sim_machine_of(&copies[1]) == two);
+    ps_hw_set_root(&copies[1], ps_frame(77));
+    EXPECT_EQ(one->root.number, 0);
+    EXPECT_EQ(two->root.number, 77);
+    EXPECT(!is_readable((char *)one->base - 1));
+    sim_machine_destroy(one);
+    sim_machine_destroy(two);
+}
+
 static void memory_is_born_as_junk(struct test *test)
 {
     struct sim_machine *sim = small_machine();
@@ -258,6 +278,7 @@ static const struct test_case cases[] = {
     TEST_CASE(only_ram_can_be_touched),
     TEST_CASE(a_frame_lies_between_inaccessible_pages),
     TEST_CASE(pointers_and_frames_go_both_ways),
+    TEST_CASE(a_copy_of_the_machine_leads_to_the_same_memory),
     TEST_CASE(memory_is_born_as_junk),
     TEST_CASE(the_map_shows_the_ranges),
     TEST_CASE(one_changed_byte_is_found),

@@ -33,6 +33,10 @@ const struct test_suite *const unit_suites[] = {
     &suite_virtual_failure,
     &suite_virtual_layout,
     &suite_virtual_model,
+    /* the stage */
+    &suite_stage_unit,
+    &suite_stage_failure,
+    &suite_stage_memory,
     /* the way out of the firmware */
     &suite_exit_boot,
     /* what the application reads and shows */
