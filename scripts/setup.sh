@@ -46,7 +46,7 @@ things_for() {
     usb) echo "$build $stick" ;;
     debug) echo "$build $boot gdb" ;;
     test) echo "$build $boot gcc libc-headers sanitizers prove qemu-displays sbsign sbverify" \
-               "openssl $stick fsck.fat gdb" ;;
+               "openssl $stick fsck.fat gdb clang-format" ;;
     *) echo "usage: setup.sh run|test|usb|debug ..." >&2; return 2 ;;
     esac
 }
