@@ -17,13 +17,13 @@ COMMON   := -std=c17 $(WARNINGS) -Iinclude
 MM       := $(wildcard mm/*.c)
 HW       := $(wildcard mm/x86_64/*.c)
 
-.PHONY: help run test lib image host usb debug screenshot mutants fuzz format clean \
+.PHONY: help run test bench bench-check bench-instructions lib image host usb debug screenshot mutants fuzz format clean \
         setup-run setup-test setup-usb setup-debug FORCE
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 # ---- what to type ----
 
@@ -32,7 +32,7 @@ run: setup-run ## boot the image in QEMU and show its report
 
 test: setup-test ## everything that must hold; the last line counts
 	@$(MAKE) -j2 image lib host $(BUILD)/memory_map_fuzz
-	@python3 scripts/test.py $(foreach part,lint host fuzz scripts boot audit mutants,\
+	@python3 scripts/test.py $(foreach part,lint host fuzz bench scripts boot audit mutants,\
 	        "$(part)=$(MAKE) -s test-$(part)")
 
 usb: setup-usb ## build/pagestage.img, to be written to a stick
@@ -57,6 +57,8 @@ test-host: host
 
 test-fuzz: $(BUILD)/memory_map_fuzz
 	@python3 scripts/replay.py memory_map
+
+test-bench: bench-check
 
 test-scripts: image
 	@python3 tests/boot/test_scripts.py
@@ -161,6 +163,42 @@ $(BUILD)/memory_map_fuzz: tests/fuzz/memory_map_fuzz.c $(wildcard mm/memory_map*
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(COMMON) -Imm -O1 -g $(SANITIZE) -fsanitize=fuzzer $(filter %.c,$^) -o $@
 
+# ---- benchmarks: the library as it is shipped, against baselines, on simulated memory ----
+
+BENCH_LIB     := $(patsubst %.c,$(BUILD)/bench/%.o,$(MM))
+BENCH_SOURCES := $(filter-out %_test.c,$(wildcard tests/bench/*.c tests/bench/hw/*.c))
+BENCH_OBJECTS := $(BENCH_LIB) $(patsubst %.c,$(BUILD)/bench/%.o,$(BENCH_SOURCES))
+CHECK_SOURCES := $(wildcard tests/bench/baseline_*.c) tests/bench/bench.c tests/bench/frame_memory.c \
+                 $(wildcard tests/harness/*.c) mm/sink.c mm/status.c
+CHECK_OBJECTS := $(patsubst %.c,$(BUILD)/bench_check/%.o,$(CHECK_SOURCES))
+
+bench: $(BUILD)/benchmarks ## how fast; B=frame_pool or B=B1 takes a part; also build/bench.jsonl
+	@$< $(if $(B),--only $(B)) --json $(BUILD)/bench.jsonl
+
+bench-check: $(BUILD)/bench_check_tests ## that the benchmarks' baselines are correct
+	@$<
+
+bench-instructions: $(BUILD)/benchmarks ## instructions per operation; needs valgrind
+	@python3 tests/bench/instructions.py $< $(if $(B),--only $(B))
+
+$(BUILD)/benchmarks: $(BENCH_OBJECTS)
+	$(Q)$(GCC) -pthread $^ -o $@
+
+$(BUILD)/bench_check_tests: $(CHECK_OBJECTS)
+	$(Q)$(CLANG) -pthread $(SANITIZE) $^ -o $@
+
+$(BUILD)/bench/mm/%.o: mm/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(GCC) -Itests/bench/hw $(LIB_FLAGS) -MMD -c $< -o $@
+
+$(BUILD)/bench/tests/%.o: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(GCC) -Itests/bench/hw $(COMMON) -Imm/x86_64 -Itests -O2 -g -MMD -c $< -o $@
+
+$(BUILD)/bench_check/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -Itests/bench/hw $(COMMON) -Imm/x86_64 -Imm -Itests -O1 -g $(SANITIZE) -MMD -c $< -o $@
+
 # ---- upkeep ----
 
 format: ## clang-format on every source
@@ -169,4 +207,5 @@ format: ## clang-format on every source
 clean: ## remove everything that was built
 	rm -rf $(BUILD) esp/EFI/BOOT/BOOTX64.EFI
 
--include $(LIB_OBJECTS:.o=.d) $(HOST_OBJECTS:.o=.d) $(IMAGE_OBJECTS:.o=.d)
+-include $(LIB_OBJECTS:.o=.d) $(HOST_OBJECTS:.o=.d) $(IMAGE_OBJECTS:.o=.d) \
+         $(BENCH_OBJECTS:.o=.d) $(CHECK_OBJECTS:.o=.d)

@@ -1,0 +1,9 @@
+/* Every suite, to be listed in main.c. */
+#ifndef TESTS_BENCH_SUITES_H
+#define TESTS_BENCH_SUITES_H
+
+#include "bench.h"
+
+extern const struct bench_suite bench_frame_pool; /* B1 to B4, B9 */
+
+#endif
