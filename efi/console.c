@@ -19,12 +19,11 @@ static const char *suite_shown;
 
 /* ---- before the exit ---- */
 
-void console_start(const struct application *app)
+void console_start(void)
 {
     struct port_io io = port_hardware();
     struct ps_sink firmware = firmware_console();
 
-    (void)app;
     (void)serial_start(&serial, &io, SERIAL_COM1);
     serial_console = serial_sink(&serial);
     ps_print(&firmware, "Pagestage " PS_VERSION "\n");
@@ -58,11 +57,10 @@ bool console_reserve(const struct firmware_graphics *graphics)
 
 /* ---- after it ---- */
 
-void console_left_firmware(const struct application *app)
+void console_left_firmware(void)
 {
     const struct screen_surface nothing = {.pixels = NULL};
 
-    (void)app;
     screen_start(&screen, &nothing, display_palette, SCREEN_COLOURS, NULL, 0);
     display_start(&display, &screen);
     report_start(&report, log_text, APPLICATION_LOG_BYTES);
@@ -99,11 +97,6 @@ void console_moved(const struct application *app)
 struct report *console_report(void)
 {
     return &report;
-}
-
-struct report_log *console_log(void)
-{
-    return &report.log;
 }
 
 static void write_everywhere(void *context, const char *text, size_t length)

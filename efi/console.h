@@ -11,13 +11,13 @@
 #include "symbols.h"
 
 /* Probe the serial line and say on both early consoles who is starting, and where from. */
-void console_start(const struct application *app);
+void console_start(void);
 
 /* Memory for the screen's cells and the kept report; false when there is none. */
 bool console_reserve(const struct firmware_graphics *graphics);
 
 /* The firmware's console is gone: the report begins. */
-void console_left_firmware(const struct application *app);
+void console_left_firmware(void);
 
 /* The screen is ours; apart, because drawing may fault where a framebuffer is not mapped. */
 void console_start_screen(const struct application *app);
@@ -53,8 +53,5 @@ void console_note(const char *text);
 
 /* A line on every console. */
 void console_message(const char *text);
-
-/* The report so far, as text. */
-struct report_log *console_log(void);
 
 #endif

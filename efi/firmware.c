@@ -151,11 +151,6 @@ void firmware_learn(struct firmware_facts *facts)
     learn_processors(facts);
 }
 
-void firmware_stall(uint32_t microseconds)
-{
-    boot->Stall(microseconds);
-}
-
 /* ---- graphics ---- */
 
 static void set_masks(struct firmware_graphics *graphics, uint32_t red, uint32_t green,

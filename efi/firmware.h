@@ -62,9 +62,6 @@ void firmware_load_options(const void **data, uint64_t *size);
 /* A copy of the memory attributes table; NULL when the firmware has none. */
 const void *firmware_memory_attributes(void);
 
-/* Wait, as the firmware counts time. */
-void firmware_stall(uint32_t microseconds);
-
 /*
  * The exit, see exit_boot.h. With every buffer for the map comes an array that can hold the
  * normalised one.

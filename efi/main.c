@@ -47,15 +47,9 @@ static void learn(void)
 /* Set by a debugger that has loaded our symbols; see scripts/debug.py. */
 volatile uint32_t pagestage_gdb_continue;
 
-/* Says where we are, so that scripts/debug.py can place our symbols, before it waits. */
 static void wait_for_debugger(void)
 {
-    struct ps_sink console = firmware_console();
-
-    if (!app.config.wait)
-        return;
-    ps_print(&console, "\n# image: {\"base\":\"0x%" PS_PRIx "\"}\n", app.image.base);
-    while (pagestage_gdb_continue == 0)
+    while (app.config.wait && pagestage_gdb_continue == 0)
         __builtin_ia32_pause();
 }
 
@@ -111,7 +105,7 @@ uint64_t efi_main(void *image_handle, void *system_table)
 {
     app.began = cpu_timestamp();
     firmware_start(image_handle, system_table);
-    console_start(&app);
+    console_start();
     learn();
     settings_load(&app);
     wait_for_debugger();

@@ -148,7 +148,7 @@ _Noreturn void take_over(struct application *app)
 
     cpu_leave_firmware_state(&app->features);
     mask_interrupt_controllers();
-    console_left_firmware(app);
+    console_left_firmware();
     catch_faults(app);
     console_start_screen(app);
     cpu_enable_no_execute(&app->features);

@@ -185,7 +185,9 @@ static ps_status check_unit(const struct ps_frame_pool *pool, uint64_t first, ui
     return ps_pool_unit_pages(pool, first) == pages ? PS_OK : PS_WRONG_SIZE;
 }
 
-ps_status ps_frame_pool_free(struct ps_frame_pool *pool, ps_frame_t first, ps_pages_t pages)
+/* Check that [first, first + pages) is a whole unit, and do something to it under the lock. */
+static ps_status with_unit(struct ps_frame_pool *pool, ps_frame_t first, ps_pages_t pages,
+                           void (*act)(struct ps_frame_pool *, uint64_t, uint64_t))
 {
     ps_status status = check_pool(pool);
 
@@ -196,9 +198,14 @@ ps_status ps_frame_pool_free(struct ps_frame_pool *pool, ps_frame_t first, ps_pa
     ps_lock_acquire(&pool->lock);
     status = check_unit(pool, first.number, pages.count);
     if (status == PS_OK)
-        ps_pool_give(pool, first.number, pages.count);
+        act(pool, first.number, pages.count);
     ps_lock_release(&pool->lock);
     return status;
+}
+
+ps_status ps_frame_pool_free(struct ps_frame_pool *pool, ps_frame_t first, ps_pages_t pages)
+{
+    return with_unit(pool, first, pages, ps_pool_give);
 }
 
 static void mark_all_first(struct ps_frame_pool *pool, uint64_t first, uint64_t pages)
@@ -215,18 +222,7 @@ static void mark_all_first(struct ps_frame_pool *pool, uint64_t first, uint64_t 
 
 ps_status ps_frame_pool_split(struct ps_frame_pool *pool, ps_frame_t first, ps_pages_t pages)
 {
-    ps_status status = check_pool(pool);
-
-    if (status != PS_OK)
-        return status;
-    if (pages.count == 0)
-        return PS_INVALID_ARGS;
-    ps_lock_acquire(&pool->lock);
-    status = check_unit(pool, first.number, pages.count);
-    if (status == PS_OK)
-        mark_all_first(pool, first.number, pages.count);
-    ps_lock_release(&pool->lock);
-    return status;
+    return with_unit(pool, first, pages, mark_all_first);
 }
 
 /* ---- asking ---- */

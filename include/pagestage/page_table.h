@@ -211,7 +211,10 @@ struct ps_translation {
     bool dirty;
 };
 
-/* What `va` (any alignment) translates to. PS_NOT_FOUND when it does not. O(levels). */
+/*
+ * What `va` (any alignment) translates to. PS_NOT_FOUND when it does not, PS_ACCESS_DENIED
+ * under a shared entry. O(levels).
+ */
 PS_MUST_CHECK ps_status ps_page_table_query(struct ps_page_table *table, ps_virt_t va,
                                             struct ps_translation *translation);
 

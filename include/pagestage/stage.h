@@ -108,7 +108,7 @@ PS_MUST_CHECK ps_status ps_stage_map_device(struct ps_stage *stage, ps_phys_t pa
 /*
  * Make boot-services memory ours: into the direct map, then into the pool. A step of its
  * own, to be taken late: firmware of some machines keeps using that memory. Idempotent.
- * PS_BAD_STATE  not taken over
+ * PS_INVALID_ARGS (NULL), PS_BAD_STATE (not taken over)
  * PS_NO_MEMORY  part of it may have been reclaimed; call again
  */
 PS_MUST_CHECK ps_status ps_stage_reclaim_boot_services(struct ps_stage *stage);
@@ -116,7 +116,10 @@ PS_MUST_CHECK ps_status ps_stage_reclaim_boot_services(struct ps_stage *stage);
 /* Where memory that the firmware's identity mapping showed at `pointer` is now. */
 void *ps_stage_pointer(const struct ps_stage *stage, const void *pointer);
 
-/* Validate every layer; the first breach is told to `sink`. */
+/*
+ * Validate every layer. PS_CORRUPT, with one line to `sink` for the first breach;
+ * PS_INVALID_ARGS (NULL), PS_BAD_STATE (not taken over).
+ */
 PS_MUST_CHECK ps_status ps_stage_validate(struct ps_stage *stage, const struct ps_sink *sink);
 
 /* Names for ps_page_table_dump() and reports. */
