@@ -10,15 +10,20 @@ VERSION     := 0.1
 V           ?=
 Q           := $(if $(V),,@)
 export BUILD
+FUZZERS      = $(BUILD)/memory_map_fuzz $(BUILD)/frame_pool_fuzz
 
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wpointer-arith -Wwrite-strings -Wswitch-enum
 COMMON   := -std=c17 $(WARNINGS) -Iinclude
 MM       := $(wildcard mm/*.c)
 HW       := $(wildcard mm/x86_64/*.c)
+# What is called often; the rest is compiled for size.
+FAST     := frame_pool frame_pool_quick frame_pool_search frame_pool_chunks frame_pool_units \
+            frame_pool_sets frame_pool_books page_table_walk page_table_map page_table_unmap \
+            page_table_change tlb virtual_allocator virtual_extents
 
-.PHONY: help run test bench bench-check bench-instructions lib image host usb debug screenshot mutants fuzz format clean \
-        setup-run setup-test setup-usb setup-debug FORCE
+.PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \
+        screenshot mutants fuzz format clean setup-run setup-test setup-usb setup-debug FORCE
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -31,9 +36,11 @@ run: setup-run ## boot the image in QEMU and show its report
 	@$(MAKE) image && python3 scripts/run.py
 
 test: setup-test ## everything that must hold; the last line counts
-	@$(MAKE) -j2 image lib host $(BUILD)/memory_map_fuzz
-	@python3 scripts/test.py $(foreach part,lint host fuzz bench scripts boot audit mutants,\
-	        "$(part)=$(MAKE) -s test-$(part)")
+	@$(MAKE) -j2 image lib host $(FUZZERS) $(BUILD)/exhaustive_tests $(BUILD)/thread_tests \
+	        $(BUILD)/thread_stress $(BUILD)/coverage/host_tests \
+	        $(BUILD)/coverage/thread_tests
+	@python3 scripts/test.py $(foreach part,lint host exhaustive threads stress coverage fuzz bench \
+	        scripts boot audit mutants,"$(part)=$(MAKE) -s test-$(part)")
 
 usb: setup-usb ## build/pagestage.img, to be written to a stick
 	@$(MAKE) image && python3 scripts/usb.py
@@ -55,8 +62,19 @@ test-lint: lib image
 test-host: host
 	@$(BUILD)/host_tests $(CASES)
 
-test-fuzz: $(BUILD)/memory_map_fuzz
-	@python3 scripts/replay.py memory_map
+test-threads: $(BUILD)/thread_tests
+	@$< $(CASES)
+
+test-stress: $(BUILD)/thread_stress
+	@$< --threads 2 --pin --scale 4 $(CASES)
+
+test-coverage: coverage
+
+test-exhaustive: $(BUILD)/exhaustive_tests
+	@$<
+
+test-fuzz: $(FUZZERS)
+	@python3 scripts/replay.py memory_map frame_pool
 
 test-bench: bench-check
 
@@ -74,16 +92,20 @@ test-mutants: mutants
 mutants: ## seeded defects: each must make a part of the tests fail
 	@python3 tests/mutants/run.py
 
-fuzz: $(BUILD)/memory_map_fuzz ## two minutes of libFuzzer on the memory map
-	@mkdir -p $(BUILD)/fuzz
-	$(BUILD)/memory_map_fuzz -max_total_time=120 -max_len=1500 $(BUILD)/fuzz \
+fuzz: $(FUZZERS) ## two minutes of libFuzzer on the memory map, and two on the frame pool
+	@mkdir -p $(BUILD)/fuzz/memory_map $(BUILD)/fuzz/frame_pool
+	$(BUILD)/memory_map_fuzz -max_total_time=120 -max_len=1500 $(BUILD)/fuzz/memory_map \
 	        tests/fuzz/corpus/memory_map
+	$(BUILD)/frame_pool_fuzz -max_total_time=120 -max_len=800 $(BUILD)/fuzz/frame_pool \
+	        tests/fuzz/corpus/frame_pool
 
 # ---- the library, as a freestanding ELF archive ----
 
-LIB_FLAGS := $(COMMON) -Imm/x86_64 -Imm -O2 -g -ffreestanding -fPIE -mno-red-zone \
+LIB_FLAGS := $(COMMON) -Imm/x86_64 -Imm -Os -g -ffreestanding -fPIE -mno-red-zone \
              -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/lib/%.o,$(MM) $(HW))
+
+$(foreach d,lib bench,$(patsubst %,$(BUILD)/$(d)/mm/%.o,$(FAST))): LIB_FLAGS += -O2
 
 lib: $(BUILD)/libpagestage.a ## build/libpagestage.a, the library for embedding
 
@@ -94,19 +116,20 @@ $(BUILD)/lib/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(GCC) $(LIB_FLAGS) -MMD -c $< -o $@
 
-# ---- the image: the library compiled for speed, what is around it for size ----
+# ---- the image: what is called often compiled for speed, the rest for size. Null pointers need
+# no checks of their own: page 0 is never mapped; alignment is the host tests' business. ----
 
 IMAGE_FLAGS := --target=x86_64-unknown-windows-gnu $(COMMON) -Imm/x86_64 -Imm -Itests -Iefi \
                -isystem $(EFI_HEADERS) -isystem $(EFI_HEADERS)/x86_64 -DPS_VERSION='"$(VERSION)"' \
                -gdwarf-4 -ffreestanding -fshort-wchar -mno-red-zone -mgeneral-regs-only \
                -mno-stack-arg-probe -fno-stack-protector -fno-asynchronous-unwind-tables \
-               -fsanitize=undefined -fsanitize-trap=undefined
+               -fsanitize=undefined -fsanitize-trap=undefined -fno-sanitize=null,alignment
 IMAGE_SOURCES := $(MM) $(HW) $(wildcard efi/*.c efi/*.S tests/harness/*.c tests/suite/*.c)
 IMAGE_OBJECTS := $(patsubst %,$(BUILD)/image/%.o,$(basename $(IMAGE_SOURCES)))
 LINK_IMAGE = $(LLD_LINK) /subsystem:efi_application /entry:efi_main /nodefaultlib /base:0 \
              /dynamicbase /Brepro $(IMAGE_OBJECTS)
-$(BUILD)/image/mm/%: IMAGE_FLAGS += -O2
-$(BUILD)/image/efi/% $(BUILD)/image/tests/%: IMAGE_FLAGS += -Os
+$(BUILD)/image/%: IMAGE_FLAGS += -Os
+$(patsubst %,$(BUILD)/image/mm/%.o,$(FAST)): IMAGE_FLAGS += -O2
 
 image: $(BUILD)/BOOTX64.EFI ## build/BOOTX64.EFI, the application; also put on the ESP folder
 
@@ -147,7 +170,8 @@ HOST_FLAGS := $(COMMON) -Itests/machine -Imm/x86_64 -Imm -Itests -Iefi -O1 -g \
 HOST_EFI   := $(patsubst %,efi/%.c,config crc32 display display_memory display_tests exit_boot \
               font fw_cfg memory_strip report screen serial)
 HOST_OBJECTS := $(patsubst %.c,$(BUILD)/host/%.o,$(MM) $(HOST_EFI) $(wildcard tests/*.c \
-                tests/harness/*.c tests/machine/*.c tests/suite/*.c tests/unit/*.c))
+                tests/harness/*.c tests/machine/*.c tests/model/*.c tests/suite/*.c \
+                tests/unit/*.c))
 
 host: $(BUILD)/host_tests ## the host's tests, without running them
 
@@ -158,10 +182,87 @@ $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(HOST_FLAGS) -MMD -c $< -o $@
 
+# ---- several processors: with ThreadSanitizer, and as it is shipped, for real reordering ----
+
+THREAD_SOURCES := $(wildcard mm/frame_pool*.c mm/memory_map*.c tests/threads/*.c tests/harness/*.c) \
+                  mm/sink.c mm/status.c tests/machine/memory.c
+THREAD_OBJECTS := $(patsubst %.c,$(BUILD)/threads/%.o,$(THREAD_SOURCES))
+STRESS_OBJECTS := $(patsubst %.c,$(BUILD)/stress/%.o,$(THREAD_SOURCES))
+THREAD_FLAGS   := $(COMMON) -Itests/machine -Imm/x86_64 -Imm -Itests -g
+
+$(BUILD)/thread_tests: $(THREAD_OBJECTS)
+	$(Q)$(CLANG) -fsanitize=thread -pthread $^ -o $@
+
+$(BUILD)/thread_stress: $(STRESS_OBJECTS)
+	$(Q)$(GCC) -pthread $^ -o $@
+
+# There are more threads than processors: who waits lets others run.
+$(BUILD)/threads/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(THREAD_FLAGS) -O1 -fsanitize=thread -include tests/threads/pause.h -MMD -c $< -o $@
+
+$(BUILD)/stress/mm/%.o: mm/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(GCC) -Itests/machine $(LIB_FLAGS) -O2 -MMD -c $< -o $@
+
+$(BUILD)/stress/tests/%.o: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(GCC) $(THREAD_FLAGS) -O2 -MMD -c $< -o $@
+
+# ---- coverage: the host's tests with the frame pool counted ----
+
+COVERED          := $(wildcard mm/frame_pool*.c)
+COVERAGE_OBJECTS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(COVERED))
+COVERAGE_THREADS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(THREAD_SOURCES))
+COVERAGE         := -fprofile-instr-generate -fcoverage-mapping
+
+coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of the frame pool, by the tests
+	@python3 scripts/coverage.py $< frame_pool -_model/ + $(BUILD)/coverage/thread_tests frame_pool_ -threads/
+
+$(BUILD)/coverage/host_tests: $(COVERAGE_OBJECTS) \
+                              $(filter-out $(COVERED:%.c=$(BUILD)/host/%.o),$(HOST_OBJECTS))
+	$(Q)$(CLANG) $(SANITIZE) $(COVERAGE) $^ -o $@
+
+$(BUILD)/coverage/thread_tests: $(COVERAGE_THREADS)
+	$(Q)$(CLANG) $(COVERAGE) -pthread $^ -o $@
+
+$(BUILD)/coverage/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out $(SANITIZE),$(HOST_FLAGS)) $(COVERAGE) -MMD -c $< -o $@
+
 $(BUILD)/memory_map_fuzz: tests/fuzz/memory_map_fuzz.c $(wildcard mm/memory_map*.[ch]) mm/sink.c \
                           mm/status.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(COMMON) -Imm -O1 -g $(SANITIZE) -fsanitize=fuzzer $(filter %.c,$^) -o $@
+
+# Only the frame pool itself leads the fuzzer.
+FUZZED       := $(patsubst %.c,$(BUILD)/fuzzed/%.o,$(wildcard mm/frame_pool*.c))
+FUZZ_OBJECTS := $(FUZZED) $(patsubst %.c,$(BUILD)/host/%.o,tests/fuzz/frame_pool_fuzz.c mm/sink.c \
+                mm/status.c tests/machine/memory.c $(wildcard mm/memory_map*.c tests/model/*.c))
+
+$(BUILD)/frame_pool_fuzz: $(FUZZ_OBJECTS)
+	$(Q)$(CLANG) $(SANITIZE) -fsanitize=fuzzer $^ -o $@
+
+$(BUILD)/fuzzed/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(HOST_FLAGS) -fsanitize=fuzzer-no-link -MMD -c $< -o $@
+
+# ---- the exhaustive search: the frame pool in a tiny geometry ----
+
+TINY := -DPS_CHUNK_BITS=2u -DPS_TRACT_BITS=3u -DPS_REGION_BITS=4u \
+        '-DPS_FRAMES_LOW=((uint64_t)2)' '-DPS_FRAMES_4GIB=((uint64_t)32)'
+EXHAUSTIVE_FLAGS   := $(COMMON) -Itests/machine -Imm/x86_64 -Imm -Itests -O2 -g $(TINY) \
+                      -fsanitize=undefined -fno-sanitize-recover=all
+EXHAUSTIVE_OBJECTS := $(patsubst %.c,$(BUILD)/exhaustive/%.o,$(wildcard mm/frame_pool*.c \
+                      mm/memory_map*.c tests/model/*.c tests/exhaustive/*.c) mm/sink.c mm/status.c \
+                      tests/machine/memory.c)
+
+$(BUILD)/exhaustive_tests: $(EXHAUSTIVE_OBJECTS)
+	$(Q)$(CLANG) -fsanitize=undefined $^ -o $@
+
+$(BUILD)/exhaustive/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(EXHAUSTIVE_FLAGS) -MMD -c $< -o $@
 
 # ---- benchmarks: the library as it is shipped, against baselines, on simulated memory ----
 
@@ -208,4 +309,6 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD) esp/EFI/BOOT/BOOTX64.EFI
 
 -include $(LIB_OBJECTS:.o=.d) $(HOST_OBJECTS:.o=.d) $(IMAGE_OBJECTS:.o=.d) \
-         $(BENCH_OBJECTS:.o=.d) $(CHECK_OBJECTS:.o=.d)
+         $(BENCH_OBJECTS:.o=.d) $(CHECK_OBJECTS:.o=.d) $(THREAD_OBJECTS:.o=.d) \
+         $(STRESS_OBJECTS:.o=.d) $(COVERAGE_OBJECTS:.o=.d) $(COVERAGE_THREADS:.o=.d) \
+         $(FUZZ_OBJECTS:.o=.d) $(EXHAUSTIVE_OBJECTS:.o=.d)

@@ -10,6 +10,7 @@
 #define CR4_DE      ((uint64_t)1 << 3)
 #define CR4_MCE     ((uint64_t)1 << 6)
 #define CR4_PGE     ((uint64_t)1 << 7)
+#define CR4_OSFXSR  ((uint64_t)1 << 9)
 #define CR4_UMIP    ((uint64_t)1 << 11)
 #define CR4_LA57    ((uint64_t)1 << 12)
 #define CR4_PCIDE   ((uint64_t)1 << 17)
@@ -192,6 +193,17 @@ const char *cpu_refusal(const struct cpu_features *features, const struct cpu_fo
     return NULL;
 }
 
+/* Firmware of x86-64 has SSE on: its calling convention needs it. One that has not is believed. */
+static bool has_sse_on(const struct cpu_found *found)
+{
+    return (found->cr4 & CR4_OSFXSR) != 0 && (found->cr0 & (CR0_TS | CR0_EM)) == 0;
+}
+
+static bool has_clzero(void)
+{
+    return cpuid(0x80000000, 0).a >= 0x80000008 && (cpuid(0x80000008, 0).b & 1) != 0;
+}
+
 void cpu_describe_machine(const struct cpu_features *features, const struct cpu_found *found,
                           struct ps_machine *machine)
 {
@@ -202,6 +214,8 @@ void cpu_describe_machine(const struct cpu_features *features, const struct cpu_
         .gib_leaves = features->gib_pages,
         .global_leaves = features->pge,
         .flush_threshold = FLUSH_PAGES,
+        .streaming = has_sse_on(found),
+        .clear_lines = has_clzero(),
     };
 }
 

@@ -195,11 +195,12 @@ static void report_frames(struct application *app, struct report *report)
 
     ps_frame_pool_snapshot(&app->stage.pool, &frames);
     report_fact(report, "frames",
-                "{\"managed\":%" PS_PRIu ",\"free\":%" PS_PRIu ",\"metadata\":%" PS_PRIu
-                ",\"tables\":%" PS_PRIu ",\"virtual\":%" PS_PRIu ",\"free_2m\":%" PS_PRIu
-                ",\"free_1g\":%" PS_PRIu "}",
-                frames.managed, frames.free, frames.metadata, frames.by_tag[PS_FRAME_TABLE],
-                frames.by_tag[PS_FRAME_VIRTUAL], frames.free_2m, frames.free_1g);
+                "{\"managed\":%" PS_PRIu ",\"free\":%" PS_PRIu ",\"available\":%" PS_PRIu
+                ",\"metadata\":%" PS_PRIu ",\"tables\":%" PS_PRIu ",\"virtual\":%" PS_PRIu
+                ",\"whole_2m\":%" PS_PRIu ",\"whole_1g\":%" PS_PRIu "}",
+                frames.managed, frames.free, frames.available, frames.metadata,
+                frames.by_tag[PS_FRAME_TABLE], frames.by_tag[PS_FRAME_VIRTUAL], frames.whole_2m,
+                frames.whole_1g);
 }
 
 static void dump_layers(struct application *app, struct report *report)

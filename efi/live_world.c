@@ -55,4 +55,5 @@ void live_world_break_locks(struct ps_stage *stage)
     ps_lock_release(&stage->arena.lock);
     ps_lock_release(&stage->table.lock);
     ps_lock_release(&stage->pool.lock);
+    atomic_store(&stage->pool.exclusive, 0);
 }

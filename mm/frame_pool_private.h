@@ -1,22 +1,40 @@
 /*
  * The inside of the frame pool.
  *
- *     directory   one entry a block, in contiguous frames
- *     block       32768 frames (128 MiB): a bitmap of one frame, one bit a frame, set: free
- *     chunk       4096 frames (16 MiB), eight a block: one frame of tags, one byte a frame
+ *     region   1 GiB     an entry of 64 bytes, a bit in each set of regions
+ *     tract    16 MiB    a line of 64 bytes; 64 a region
+ *     chunk    2 MiB     a cell of 1 byte, a count, 512 bits; 8 a tract
+ *     frame    4 KiB     a bit, set: free; a tag byte where its chunk is mixed
  *
- *     pool -> directory: [block 0][block 1][block 2] ...
- *                            |-> bitmap, late bitmap
- *                            |-> tags of chunk 0, 1, ... 7
+ *     books: [processors, entries, sets, segments, ranges] [lines] [bits]
+ *     lines: a frame a region, with the lines of its tracts
+ *     bits:  those of all chunks of a region, then those of the next
  *
- * Bit and byte of a frame say its state:
+ * Nothing of a region is written before it is opened; until then it is what the ranges that
+ * init was given say, and its bits in the sets. The bits of a chunk are valid only where its
+ * cell says that it is mixed or that it holds single frames.
  *
- *     bit 0, byte 0     absent          bit 0, byte set   allocated
- *     bit 1, byte 0     free            bit 1, byte set   never: corrupt
+ * Cells and tag bytes:
  *
- * A block or a chunk without RAM has no bitmap and no tags. The frames of the others are
- * set aside when RAM is handed to the pool, so that no later call needs memory for them;
- * tags are written for the first time when a frame of their chunk is handed out.
+ *     cell            0 no RAM    1 whole: all free    2 mixed: see its bytes
+ *     byte            0 free if its bit is set, else no RAM
+ *     cell or byte    SINGLE | tag      byte: one frame. Cell: every frame that is not free is
+ *                                       a single one of that tag, none is absent
+ *                     HEAD | tag        a unit of several frames begins
+ *                     MIDDLE | digit    and continues
+ *
+ * A slot is what stands for a part of a unit: the cell of a chunk that the unit fills, else the
+ * byte of one frame. The first seven slots behind the head hold the unit's pages, six bits
+ * each, lowest first. Where there are fewer, they are few enough to count. So the size of any
+ * unit is known after eight slots.
+ *
+ * The frame of a tract's tag bytes is one of the tract itself, taken when the first of its
+ * chunks becomes mixed. For that the last free frame of a tract without one is kept back.
+ *
+ * Two kinds of call. An exclusive one has the pool for itself. A quick one, for a single frame,
+ * has only one tract: it locks that, and goes away again when somebody is exclusive. What
+ * quick calls change: bits, bytes, counts, `partial` and `free` of their tract, and what is
+ * their processor's own. All else is for exclusive calls; quick ones only read it.
  */
 #ifndef PS_FRAME_POOL_PRIVATE_H
 #define PS_FRAME_POOL_PRIVATE_H
@@ -25,51 +43,172 @@
 
 #include "hw.h"
 
-#define PS_BLOCK_FRAMES  ((uint64_t)32768)
-#define PS_CHUNK_FRAMES  ((uint64_t)4096)
-#define PS_BLOCK_CHUNKS  (PS_BLOCK_FRAMES / PS_CHUNK_FRAMES)
-#define PS_BLOCK_WORDS   (PS_BLOCK_FRAMES / 64)
-#define PS_STRETCH_WORDS ((uint64_t)8)     /* of a bitmap: one 2 MiB frame */
-#define PS_FRAMES_LOW    ((uint64_t)0x100) /* below 1 MiB */
-#define PS_FRAMES_4GIB   ((uint64_t)0x100000)
-#define PS_FRAME_NONE    UINT64_MAX
+/* The geometry is a parameter, so that a tiny one can be searched exhaustively. */
+#ifndef PS_CHUNK_BITS
+#define PS_CHUNK_BITS  9u                /* frames a chunk */
+#define PS_TRACT_BITS  12u               /* frames a tract: at most 8 chunks, at most 4096 frames */
+#define PS_REGION_BITS 18u               /* frames a region: at most 64 tracts */
+#define PS_FRAMES_LOW  ((uint64_t)0x100) /* below 1 MiB: a part of the first chunk */
+#define PS_FRAMES_4GIB ((uint64_t)0x100000) /* whole regions */
+#endif
 
-/* A tag byte: whose the frame is, and whether a unit begins there. */
-#define PS_TAG_MASK  0x0fu
-#define PS_TAG_FIRST 0x80u
+#define PS_CHUNK_FRAMES  ((uint64_t)1 << PS_CHUNK_BITS)
+#define PS_TRACT_FRAMES  ((uint64_t)1 << PS_TRACT_BITS)
+#define PS_REGION_FRAMES ((uint64_t)1 << PS_REGION_BITS)
+#define PS_TRACT_CHUNKS  (1u << (PS_TRACT_BITS - PS_CHUNK_BITS))
+#define PS_REGION_TRACTS (1u << (PS_REGION_BITS - PS_TRACT_BITS))
+#define PS_REGION_CHUNKS (1u << (PS_REGION_BITS - PS_CHUNK_BITS))
+#define PS_CHUNK_WORDS   (PS_CHUNK_BITS > 6 ? 1u << (PS_CHUNK_BITS - 6) : 1u)
+#define PS_WORD_FRAMES   (PS_CHUNK_BITS > 6 ? 64u : 1u << PS_CHUNK_BITS)
+#define PS_WORD_FULL     (UINT64_MAX >> (64u - PS_WORD_FRAMES))
+#define PS_FRAME_WORDS   (PS_PAGE_SIZE / 8)
 
-struct ps_frame_block {
-    uint64_t bitmap;                /* frame number; 0: no RAM in this block */
-    uint64_t late;                  /* frame number of the bitmap of frames used last; or 0 */
-    uint64_t tags[PS_BLOCK_CHUNKS]; /* frame numbers; 0: no RAM in this chunk */
-    uint32_t free;                  /* set bits of the bitmap */
-    uint32_t managed;               /* free + allocated */
-    uint32_t tags_made;             /* a bit a chunk: its tags have been written to */
-    uint8_t unused[36];
+/* Frames of the books with the bits of one region. */
+#define PS_BITS_FRAMES \
+    (((uint64_t)PS_REGION_CHUNKS * PS_CHUNK_WORDS + PS_FRAME_WORDS - 1) / PS_FRAME_WORDS)
+
+#define PS_NONE UINT64_MAX
+
+/* ---- cells and bytes ---- */
+
+enum {
+    PS_CELL_ABSENT = 0,
+    PS_CELL_WHOLE = 1,
+    PS_CELL_MIXED = 2,
+
+    PS_KIND = 0xc0,
+    PS_SINGLE = 0x40,
+    PS_HEAD = 0x80,
+    PS_MIDDLE = 0xc0,
+
+    PS_TAG = 0x0f,
+    PS_LOAN = 0x30,           /* of a single frame's byte: */
+    PS_LOAN_OPEN = 0x10,      /* lent */
+    PS_LOAN_CANCELLED = 0x20, /* lent, but nobody gets it any more */
+
+    PS_DIGIT = 0x3f,
+    PS_DIGITS = 7, /* 42 bits */
 };
-_Static_assert(sizeof(struct ps_frame_block) == 128, "entries must not straddle a frame");
+_Static_assert(PS_FRAME_TAG_COUNT <= PS_TAG + 1, "a tag is four bits");
 
-#define PS_BLOCKS_A_FRAME (PS_PAGE_SIZE / sizeof(struct ps_frame_block))
+/* ---- structures in the books ---- */
 
-/* A part of a range of frames that lies in one chunk. */
-struct ps_frame_piece {
-    struct ps_frame_block *block;
-    uint64_t chunk; /* of the block */
-    uint64_t bit;   /* of its first frame in the bitmap of the block */
-    uint64_t count; /* frames, never 0 */
+struct ps_frame_tract {
+    _Atomic(uint8_t) lock; /* of quick calls */
+    uint8_t partial;       /* a bit a chunk: has bits, and one of them is set (low frames apart) */
+    uint8_t whole;         /* a bit a chunk: is free */
+    uint8_t late;          /* a bit a chunk: is used last */
+    uint8_t listed;        /* bit 0 normal, 1 late: it is in its region's `partial` */
+    uint8_t solid;         /* a bit a chunk: all of it is RAM of the pool */
+    uint16_t owner;        /* processor + 1 that takes single frames from here; 0: nobody; a hint */
+    uint16_t tags;         /* which of its frames holds the tag bytes, + 1; 0: none */
+    uint16_t frames;       /* of RAM in the pool, low ones apart */
+    uint32_t unused;
+    uint8_t cells[8];
+    uint64_t shares;    /* frame of the numbers of the frames with the holders, a chunk; 0: none */
+    uint16_t counts[8]; /* free frames a chunk, low ones apart */
+
+    /* Not next to `tags`: one load of both would wait for the store to this one. */
+    uint16_t free; /* frames, low ones apart */
+    uint16_t unused_too[3];
+    uint64_t unused_as_well;
+};
+_Static_assert(sizeof(struct ps_frame_tract) == 64, "a line");
+_Static_assert(PS_REGION_TRACTS * sizeof(struct ps_frame_tract) <= PS_PAGE_SIZE, "a frame");
+_Static_assert(PS_TRACT_CHUNKS <= 8 && PS_TRACT_FRAMES <= PS_PAGE_SIZE, "bits, and bytes");
+
+/* Valid while the region is open; `tag` also while it is a unit. */
+struct ps_frame_region {
+    uint64_t partial[2]; /* a bit a tract: may have a partly used chunk; [1]: one used last */
+    uint64_t whole[2];   /* a bit a tract: has a whole free chunk */
+    uint32_t whole_chunks;
+    uint8_t tag; /* of the unit that the region is */
+    uint8_t unused[3];
+    uint64_t holders; /* of that unit */
+    uint64_t unused_too[2];
+};
+_Static_assert(sizeof(struct ps_frame_region) == 64, "entries do not straddle frames");
+
+struct ps_frame_extent {
+    uint64_t first;
+    uint64_t pages;
 };
 
-static inline struct ps_frame_block *ps_pool_block(const struct ps_frame_pool *pool, uint64_t index)
+/* A chunk with bits, within reach of one call after the other. */
+struct ps_frame_hand {
+    struct ps_frame_tract *tract;
+    uint64_t *bits;
+    uint64_t first; /* frame of the chunk */
+    uint64_t chunk; /* of the tract */
+    uint64_t word;  /* of the bits, where a search begins */
+};
+
+/* What is one processor's own. Others touch it in exclusive calls only. */
+struct ps_frame_processor {
+    _Atomic(uint32_t) active; /* a quick call is going on */
+    uint32_t unused;
+    uint64_t budget; /* quick calls until an exclusive one is due */
+
+    /* The chunk that the next single frame comes from. It is nobody's property. */
+    uint64_t view; /* the direct map that its pointers belong to; 0: there is no such chunk */
+    struct ps_frame_hand hand;
+
+    /* Counted here, more up than down or the reverse; what is true is the sum of all. */
+    int64_t tagged[PS_FRAME_TAG_COUNT]; /* frames */
+
+    /* What quick calls have added to the totals since the last exclusive one. */
+    int64_t free;
+    int64_t kept;
+    uint64_t unused_too[32 - 10 - PS_FRAME_TAG_COUNT];
+};
+_Static_assert(sizeof(struct ps_frame_processor) == 256, "they do not straddle frames");
+#define PS_FRAME_PROCESSORS (PS_PAGE_SIZE / sizeof(struct ps_frame_processor))
+
+/* Where a frame is. */
+struct ps_place {
+    uint64_t region;
+    unsigned tract; /* of the region */
+    unsigned chunk; /* of the tract */
+    unsigned bit;   /* of the chunk */
+};
+
+static inline void *ps_books_at(const struct ps_frame_pool *pool, uint64_t offset)
 {
-    struct ps_frame_block *entries =
-        ps_hw_frame(pool->machine, ps_frame_add(pool->directory, index / PS_BLOCKS_A_FRAME));
-
-    return &entries[index % PS_BLOCKS_A_FRAME];
+    return ps_hw_byte(pool->machine, ps_frame(pool->books), offset);
 }
 
-static inline uint64_t *ps_pool_bitmap(const struct ps_frame_pool *pool, uint64_t frame)
+/* They are the first in the books. */
+static inline struct ps_frame_processor *ps_pool_processor(const struct ps_frame_pool *pool,
+                                                           uint32_t index)
 {
-    return ps_hw_frame(pool->machine, ps_frame(frame));
+    return ps_books_at(pool, index * sizeof(struct ps_frame_processor));
+}
+
+static inline struct ps_frame_region *ps_pool_entry(const struct ps_frame_pool *pool,
+                                                    uint64_t region)
+{
+    return ps_books_at(pool, pool->entries_at + region * sizeof(struct ps_frame_region));
+}
+
+static inline struct ps_frame_tract *ps_pool_tract(const struct ps_frame_pool *pool,
+                                                   uint64_t region, unsigned tract)
+{
+    return ps_books_at(pool, pool->lines_at + region * PS_PAGE_SIZE +
+                                 tract * sizeof(struct ps_frame_tract));
+}
+
+/* The words of a chunk's bits. */
+static inline uint64_t *ps_pool_bits(const struct ps_frame_pool *pool, const struct ps_place *place)
+{
+    uint64_t chunk = place->tract * PS_TRACT_CHUNKS + place->chunk;
+
+    return ps_books_at(pool, pool->bits_at + place->region * PS_BITS_FRAMES * PS_PAGE_SIZE +
+                                 chunk * PS_CHUNK_WORDS * 8);
+}
+
+static inline bool ps_bit_is_set(const uint64_t *bits, unsigned bit)
+{
+    return (bits[bit / 64] >> (bit % 64) & 1) != 0;
 }
 
 /* Without the POPCNT instruction, which the compiler may not assume, and without libgcc. */
@@ -84,52 +223,278 @@ static inline uint64_t ps_bit_count(uint64_t word)
     return word & 0x7fu;
 }
 
-/* ---- frame_pool_blocks.c: the state of frames ---- */
+static inline unsigned ps_lowest_bit(uint64_t word)
+{
+    return (unsigned)__builtin_ctzll(word);
+}
 
-/* The first piece of `pages` frames from `first` on. The range is not empty and in the span. */
-struct ps_frame_piece ps_pool_piece(const struct ps_frame_pool *pool, uint64_t first,
-                                    uint64_t pages);
+/* ---- frame_pool_sets.c: sets of regions ---- */
 
-/* The tags of a chunk, NULL when nothing was ever handed out there. */
-uint8_t *ps_pool_tags(const struct ps_frame_pool *pool, const struct ps_frame_block *block,
-                      uint64_t chunk);
+/* Words of one set of `regions`, all levels together. */
+uint64_t ps_set_words(uint64_t regions);
 
-/* The tag byte of a frame; 0 when it is free, absent or past the span. */
-uint8_t ps_pool_tag(const struct ps_frame_pool *pool, uint64_t frame);
+static inline uint64_t *ps_set_word(const struct ps_frame_pool *pool, enum ps_frame_set set,
+                                    uint64_t word)
+{
+    return ps_books_at(pool, pool->sets_at + (set * pool->set_words + word) * 8);
+}
+
+/* Quick calls read sets while an exclusive one that they will give way to writes them. */
+static inline bool ps_set_has(const struct ps_frame_pool *pool, enum ps_frame_set set,
+                              uint64_t region)
+{
+    uint64_t *word = ps_set_word(pool, set, region / 64);
+
+    return (__atomic_load_n(word, __ATOMIC_RELAXED) >> (region % 64) & 1) != 0;
+}
+
+void ps_set_put(struct ps_frame_pool *pool, enum ps_frame_set set, uint64_t region, bool in);
+void ps_set_add_all(struct ps_frame_pool *pool, enum ps_frame_set set, uint64_t first,
+                    uint64_t last);
+
+/* The lowest member that is at least `from`; PS_NONE. */
+uint64_t ps_set_next(const struct ps_frame_pool *pool, enum ps_frame_set set, uint64_t from);
+
+/* ---- frame_pool_books.c: regions ---- */
+
+/* Index of the region of a frame; PS_NONE where there is no RAM of any type. */
+uint64_t ps_pool_region_elsewhere(const struct ps_frame_pool *pool, uint64_t number);
+
+static inline uint64_t ps_pool_region(const struct ps_frame_pool *pool, uint64_t frame)
+{
+    uint64_t number = frame >> PS_REGION_BITS;
+
+    if (number >= pool->home.first && number - pool->home.first < pool->home.count)
+        return number - pool->home.first + pool->home.index;
+    return ps_pool_region_elsewhere(pool, number);
+}
+
+/* The first frame of a region. */
+uint64_t ps_pool_region_first(const struct ps_frame_pool *pool, uint64_t region);
+
+/* The place of a frame in a region. */
+static inline struct ps_place ps_place_in(uint64_t region, uint64_t frame)
+{
+    return (struct ps_place){
+        .region = region,
+        .tract = (unsigned)(frame % PS_REGION_FRAMES >> PS_TRACT_BITS),
+        .chunk = (unsigned)(frame % PS_TRACT_FRAMES >> PS_CHUNK_BITS),
+        .bit = (unsigned)(frame % PS_CHUNK_FRAMES),
+    };
+}
+
+/* The frame at a place. */
+uint64_t ps_place_frame(const struct ps_frame_pool *pool, const struct ps_place *place);
+
+/* The ranges of RAM that init was given, without the books: index below pool->ranges. */
+struct ps_frame_extent ps_pool_range(const struct ps_frame_pool *pool, uint64_t index);
+
+/* The first range that ends above `frame`; pool->ranges when there is none. */
+uint64_t ps_pool_range_from(const struct ps_frame_pool *pool, uint64_t frame);
+
+/* Write the books of a region, if nobody has. Changes no total. */
+void ps_pool_open(struct ps_frame_pool *pool, uint64_t region);
+
+/* Absent frames of open regions become free. Counts them in the totals. */
+void ps_pool_bring(struct ps_frame_pool *pool, uint64_t first, uint64_t pages, bool late);
+
+/* ---- frame_pool_chunks.c: free frames of a chunk; exclusive ---- */
+
+/* The frames are free, and in an open region. What they are now is for the caller to say. */
+void ps_chunk_take(struct ps_frame_pool *pool, const struct ps_place *place, uint64_t frames);
+
+/* Frames that are not free become so. Bytes are the caller's business. */
+void ps_chunk_give(struct ps_frame_pool *pool, const struct ps_place *place, uint64_t frames);
+
+/* A whole chunk becomes the slot of a unit, and back. */
+void ps_chunk_take_whole(struct ps_frame_pool *pool, const struct ps_place *place, uint8_t cell);
+void ps_chunk_give_whole(struct ps_frame_pool *pool, const struct ps_place *place);
+
+/* A whole region becomes a unit, and back. */
+void ps_region_take(struct ps_frame_pool *pool, uint64_t region, enum ps_frame_tag tag);
+void ps_region_give(struct ps_frame_pool *pool, uint64_t region);
+
+/* The tag bytes of a tract, NULL when it has none. */
+static inline uint8_t *ps_tract_tags(const struct ps_frame_pool *pool, uint64_t region,
+                                     unsigned tract, const struct ps_frame_tract *line)
+{
+    uint64_t first;
+
+    if (line->tags == 0)
+        return NULL;
+    first = ps_pool_region_first(pool, region) + tract * PS_TRACT_FRAMES;
+    return ps_hw_frame(pool->machine, ps_frame(first + line->tags - 1u));
+}
+
+/* Free frames of a chunk from a place on that are low ones. */
+uint64_t ps_low_part(const struct ps_frame_pool *pool, const struct ps_place *place,
+                     uint64_t frames);
+
+/*
+ * Whether the tract, of an open region, has tag bytes or can have them when the `taken` free
+ * frames from the place on are taken.
+ */
+bool ps_tract_can_mix(const struct ps_frame_pool *pool, const struct ps_place *place,
+                      uint64_t taken);
+
+/* The chunk, which is neither absent nor in a larger unit, gets bytes. It can. */
+void ps_chunk_mix(struct ps_frame_pool *pool, const struct ps_place *place);
+
+/* Give the frame of the tag bytes back when it is the last that is allocated. */
+void ps_tract_tidy(struct ps_frame_pool *pool, const struct ps_place *place);
+
+/* ---- frame_pool_units.c: units; exclusive ---- */
+
+/* The slot of a frame, and how many frames it stands for; NULL when it is in no unit. */
+struct ps_slot {
+    uint8_t value;   /* 0: none. Of a chunk of single frames: SINGLE | tag */
+    uint64_t frames; /* that it stands for, from its first one on */
+};
+
+/* The slot at `frame`, which must be the first of it. */
+struct ps_slot ps_pool_slot(const struct ps_frame_pool *pool, uint64_t frame);
+
 bool ps_pool_is_free(const struct ps_frame_pool *pool, uint64_t frame);
 
-/* Set or clear `count` bits of a bitmap. */
-void ps_bitmap_change(uint64_t *bitmap, uint64_t first, uint64_t count, bool set);
+/* How many frames from a free one on are free, at least: up to the end of its word or chunk. */
+uint64_t ps_pool_free_ahead(const struct ps_frame_pool *pool, uint64_t frame);
 
-/* Free frames become one unit of `tag`; the counters follow. Cannot fail. */
+/* The frame is one of those that init set aside. */
+static inline bool ps_pool_is_books(const struct ps_frame_pool *pool, uint64_t frame)
+{
+    return frame >= pool->books && frame - pool->books < pool->books_frames;
+}
+
+/*
+ * What a frame that is allocated belongs to: tag, loan and first frame of its unit. False for
+ * a free or absent one. O(slots of its unit).
+ */
+struct ps_unit {
+    uint64_t first;
+    uint64_t pages;
+    uint8_t tag;
+    uint8_t loan; /* PS_LOAN_..., or 0 */
+};
+
+bool ps_pool_unit_of(const struct ps_frame_pool *pool, uint64_t frame, struct ps_unit *unit);
+
+/* The unit that begins exactly there with that size, or why not. O(1). */
+ps_status ps_pool_check_unit(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
+                             struct ps_unit *unit);
+
+/* The free frames [first, first + pages) can become a unit: there is room for its tags. */
+bool ps_pool_can_take(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
+                      enum ps_frame_tag tag);
+
+/* They do. */
 void ps_pool_take(struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
                   enum ps_frame_tag tag);
 
-/* The reverse, for a whole unit. */
-void ps_pool_give(struct ps_frame_pool *pool, uint64_t first, uint64_t pages);
+/* And back, whatever the number of its holders. */
+void ps_pool_give(struct ps_frame_pool *pool, const struct ps_unit *unit);
 
-/* Frames of the unit that begins at `first`. */
-uint64_t ps_pool_unit_pages(const struct ps_frame_pool *pool, uint64_t first);
+/* Cut a unit into single frames. */
+void ps_pool_cut(struct ps_frame_pool *pool, const struct ps_unit *unit);
 
-/* ---- frame_pool_search.c: which free frames to use ---- */
+/* ---- frame_pool_search.c; exclusive ---- */
 
-/* First frame of [from, last] that is free, or that is not; PS_FRAME_NONE when there is none.
- * With `spare_late`, frames to be used last count as not free. `last` is in the span. */
-uint64_t ps_pool_next(const struct ps_frame_pool *pool, uint64_t from, uint64_t last, bool free,
-                      bool spare_late);
+/*
+ * A free frame that can be had as a single one of that tag: it is taken. PS_NONE when none
+ * is available. The processor for whom it is takes its next ones from the same chunk.
+ */
+uint64_t ps_pool_take_single(struct ps_frame_pool *pool, uint32_t processor, enum ps_frame_tag tag);
 
-/* Free frames in [from, last]. */
-uint64_t ps_pool_count_free(const struct ps_frame_pool *pool, uint64_t from, uint64_t last);
+/* `count` of them, which are available. */
+void ps_pool_take_singles(struct ps_frame_pool *pool, uint32_t processor, enum ps_frame_tag tag,
+                          uint64_t count, ps_frame_t *frames);
 
-/* Free frames that may be handed out one by one: those at or above 1 MiB. */
-uint64_t ps_pool_singles(const struct ps_frame_pool *pool);
+/* Where a frame of 2 MiB or 1 GiB could be. */
+ps_status ps_pool_find_large(struct ps_frame_pool *pool, uint64_t pages, uint64_t *first);
 
-/* Take `count` single frames, not more than ps_pool_singles() says; their numbers to `frames`. */
-void ps_pool_take_singles(struct ps_frame_pool *pool, uint64_t count, enum ps_frame_tag tag,
-                          ps_frame_t *frames);
-
-/* A free run of that shape, in the order of the zones. PS_NO_MEMORY, PS_NO_SPACE. */
-ps_status ps_pool_find_run(const struct ps_frame_pool *pool, const struct ps_frame_run *run,
+/* Where a run could be. */
+ps_status ps_pool_find_run(struct ps_frame_pool *pool, const struct ps_frame_run *run,
                            uint64_t *first);
+
+/* Free frames in [0, last], the low ones only when `last` is one. */
+uint64_t ps_pool_count_free(struct ps_frame_pool *pool, uint64_t last);
+
+/* ---- frame_pool_quick.c: processors ---- */
+
+uint32_t ps_pool_this_processor(const struct ps_frame_pool *pool);
+
+/* What ps_frame_pool_alloc() and ps_frame_pool_free() do when there is no quick way. */
+ps_status ps_pool_alloc_slowly(struct ps_frame_pool *pool, enum ps_frame_size size,
+                               enum ps_frame_tag tag, unsigned flags, ps_frame_t *frame);
+ps_status ps_pool_free_slowly(struct ps_frame_pool *pool, uint64_t first, uint64_t pages);
+
+/* The chunk at a place is where a processor takes its next single frames from. */
+void ps_pool_aim(struct ps_frame_pool *pool, uint32_t processor, const struct ps_place *place);
+
+/* A single frame has come back: the processor's next ones come from its chunk, if they may. */
+void ps_pool_offer(struct ps_frame_pool *pool, uint32_t processor, uint64_t frame);
+
+void ps_pool_enter(struct ps_frame_pool *pool);
+
+/* Notifies, after it has left, when watermarks were passed. */
+void ps_pool_leave(struct ps_frame_pool *pool);
+
+/* What the instruments that are on leave to quick calls. Exclusive. */
+void ps_pool_set_budgets(struct ps_frame_pool *pool);
+
+/* The sum over all processors. Exclusive. */
+uint64_t ps_pool_tagged(const struct ps_frame_pool *pool, enum ps_frame_tag tag);
+
+static inline uint64_t ps_pool_free_frames(const struct ps_frame_pool *pool)
+{
+    return pool->totals.free;
+}
+
+/* Free frames that single-frame calls can hand out. Exclusive. */
+static inline uint64_t ps_pool_available(const struct ps_frame_pool *pool)
+{
+    return pool->totals.free - pool->totals.low_free - pool->totals.kept;
+}
+
+/* `frames` frames of a tag more, or fewer. Exclusive. */
+void ps_pool_count_tag(struct ps_frame_pool *pool, unsigned tag, int64_t more);
+
+/* ---- frame_pool_share.c: holders; exclusive ---- */
+
+/* Holders of a unit: 1 unless it is shared. */
+uint64_t ps_pool_holders(const struct ps_frame_pool *pool, const struct ps_unit *unit);
+
+/* One holder less. False when it was the last. */
+bool ps_pool_drop_holder(struct ps_frame_pool *pool, const struct ps_unit *unit);
+
+/* ---- frame_pool_watch.c: instruments; exclusive ---- */
+
+/* The test instrument: called where nothing else can fail any more. */
+bool ps_pool_failure_is_due(struct ps_frame_pool *pool);
+
+/* PS_SHOULD_WAIT when `frames` frames are asked for with `flags` and too few would be left. */
+ps_status ps_pool_may_take(const struct ps_frame_pool *pool, uint64_t frames, unsigned flags);
+
+/* Write the pattern to frames that become free. Nothing when fill checking is off. */
+void ps_pool_fill_frames(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages);
+
+/* The first of these free frames whose pattern is not whole; PS_NONE. */
+uint64_t ps_pool_damaged(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages);
+
+/* A free frame that has been written to is used no more. */
+void ps_pool_withdraw(struct ps_frame_pool *pool, uint64_t frame);
+
+/* Put a unit into quarantine instead of freeing it. False: there is none. */
+bool ps_pool_detain(struct ps_frame_pool *pool, const struct ps_unit *unit);
+
+/* The unit that begins at `first` is in quarantine. */
+bool ps_pool_is_detained(const struct ps_frame_pool *pool, uint64_t first);
+
+/* ---- frame_pool_loan.c; exclusive ---- */
+
+/* A lent frame for a borrower; PS_NONE when there is none. */
+uint64_t ps_pool_borrow(struct ps_frame_pool *pool, enum ps_frame_tag tag);
+
+/* A borrowed frame comes back. */
+void ps_pool_return_loan(struct ps_frame_pool *pool, const struct ps_unit *unit);
 
 #endif

@@ -17,6 +17,7 @@ const char *ps_status_name(ps_status status)
         [PS_WRONG_SIZE] = "WRONG_SIZE",
         [PS_UNSUPPORTED] = "UNSUPPORTED",
         [PS_CORRUPT] = "CORRUPT",
+        [PS_SHOULD_WAIT] = "SHOULD_WAIT",
     };
     _Static_assert(PS_ARRAY_SIZE(names) == PS_STATUS_COUNT, "every status has a name");
 

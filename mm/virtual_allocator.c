@@ -162,15 +162,10 @@ static ps_status add_backing(struct ps_virtual_allocator *allocator, ps_virt_t v
     return status;
 }
 
-/* A request for more than all free frames is refused before the first is taken. */
+/* A request for more than all available frames is refused before the first is taken. */
 static bool pool_may_hold(struct ps_frame_pool *pool, uint64_t pages)
 {
-    uint64_t available;
-
-    ps_lock_acquire(&pool->lock);
-    available = pool->free_frames;
-    ps_lock_release(&pool->lock);
-    return pages <= available;
+    return pages <= ps_frame_pool_whole(pool, PS_FRAME_4K);
 }
 
 /* ---- allocating ---- */

@@ -79,6 +79,7 @@ class Result:
     duration: float
     timed_out: bool
     stderr: str
+    peak_kib: int = 0  # the most host memory that QEMU held at once, as far as we looked
 
     @property
     def exception(self):
@@ -199,6 +200,16 @@ def exit_on_signals():
         signal.signal(number, leave)
 
 
+def peak_memory(pid):
+    """The most memory that a process has held so far, in KiB; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1])
+    return 0
+
+
 class Machine:
     """One running QEMU. Use as a context manager: leaving it ends the machine."""
 
@@ -208,6 +219,7 @@ class Machine:
         self.events = []
         self.replies = {}
         self.inbox = b""
+        self.peak_kib = 0
         self.seen = 0  # bytes of the serial line that wait() has handed on
         self.next_id = 0
         self.timed_out = False
@@ -331,6 +343,7 @@ class Machine:
         end = time.monotonic() + deadline
         channel = True
         while True:
+            self.peak_kib = max(self.peak_kib, peak_memory(self.process.pid))
             ended = self.process.poll() is not None
             data = self.serial()
             fresh, self.seen = data[self.seen:], len(data)
@@ -366,7 +379,7 @@ class Machine:
             stderr = file.read()
         status = None if self.stopped else self.process.returncode
         return Result(status, self.serial(), self.events, time.monotonic() - self.started,
-                      self.timed_out, stderr)
+                      self.timed_out, stderr, self.peak_kib)
 
     def close(self):
         if hasattr(self, "process"):

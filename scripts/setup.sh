@@ -23,7 +23,11 @@ qemu                command:qemu-system-x86_64     qemu-system-x86     qemu-syst
 ovmf                firmware:plain                 ovmf                edk2-ovmf              edk2-ovmf              qemu-ovmf-x86_64
 gcc                 command:gcc                    gcc                 gcc                    gcc                    gcc
 libc-headers        header:stdlib.h                libc6-dev           glibc-devel            glibc                  glibc-devel
-sanitizers          sanitizers                     libclang-rt-dev     compiler-rt            compiler-rt            clang
+sanitizers          runtime:asan                   libclang-rt-dev     compiler-rt            compiler-rt            clang
+thread-sanitizer    runtime:tsan                   libclang-rt-dev     compiler-rt            compiler-rt            clang
+profile-runtime     runtime:profile                libclang-rt-dev     compiler-rt            compiler-rt            clang
+llvm-cov            command:llvm-cov               llvm                llvm                   llvm                   llvm
+llvm-profdata       command:llvm-profdata          llvm                llvm                   llvm                   llvm
 prove               command:prove                  perl                perl-Test-Harness      perl                   perl
 qemu-displays       device:virtio-gpu-pci          qemu-system-common  qemu-device-display-virtio-gpu-pci  qemu-hw-display-virtio-gpu-pci  qemu-hw-display-virtio-gpu-pci
 sbsign              command:sbsign                 sbsigntool          sbsigntools            sbsigntools            sbsigntools
@@ -45,8 +49,9 @@ things_for() {
     run) echo "$build $boot" ;;
     usb) echo "$build $stick" ;;
     debug) echo "$build $boot gdb" ;;
-    test) echo "$build $boot gcc libc-headers sanitizers prove qemu-displays sbsign sbverify" \
-               "openssl $stick fsck.fat gdb clang-format" ;;
+    test) echo "$build $boot gcc libc-headers sanitizers thread-sanitizer profile-runtime llvm-cov" \
+               "llvm-profdata prove qemu-displays sbsign sbverify openssl $stick fsck.fat gdb" \
+               "clang-format" ;;
     *) echo "usage: setup.sh run|test|usb|debug ..." >&2; return 2 ;;
     esac
 }
@@ -65,8 +70,8 @@ there() {
     command:*) command -v "$name" >/dev/null 2>&1 ;;
     header:*) exists "$root/usr/include/$name" "$root"/usr/include/*-linux-gnu/"$name" ;;
     firmware:*) command -v python3 >/dev/null 2>&1 && has_firmware "$name" ;;
-    sanitizers) exists "$root"/usr/lib*/clang/*/lib*/*/libclang_rt.asan* \
-                       "$root"/usr/lib*/llvm*/lib*/clang/*/lib*/*/libclang_rt.asan* ;;
+    runtime:*) exists "$root"/usr/lib*/clang/*/lib*/*/libclang_rt."$name"[-.]* \
+                      "$root"/usr/lib*/llvm*/lib*/clang/*/lib*/*/libclang_rt."$name"[-.]* ;;
     device:*) has_device "$name" ;;
     esac
 }

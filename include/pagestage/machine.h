@@ -32,6 +32,22 @@ struct ps_machine {
     uint32_t flush_threshold;
 
     /*
+     * How large amounts of memory are cleared; with neither, general registers do it. Both must
+     * hold for every processor that calls the library.
+     */
+    bool streaming;   /* an SSE register may be used; it is saved before and put back after */
+    bool clear_lines; /* CPUID says that CLZERO exists */
+
+    /*
+     * How many processors may call the library at the same time, and which of them is calling:
+     * a number below `processors`. While `processors` is 0 or 1 the layers take no locks, and
+     * `processor` is not called.
+     */
+    uint32_t processors;
+    uint32_t (*processor)(void *context);
+    void *processor_context;
+
+    /*
      * Carry out one round on all other processors and return when they are done. NULL on a
      * machine with one running processor. The local round is the library's own.
      */

@@ -21,7 +21,8 @@ typedef enum ps_status {
     PS_BUFFER_TOO_SMALL, /* the caller's buffer; the size that is needed has been told */
     PS_WRONG_SIZE,       /* a release of something of another size */
     PS_UNSUPPORTED,      /* this processor or this firmware cannot do it */
-    PS_CORRUPT,          /* a validation found a structure that contradicts itself */
+    PS_CORRUPT,          /* a structure contradicts itself, or free memory was written to */
+    PS_SHOULD_WAIT,      /* could be had, but little is left and the caller said it can wait */
     PS_STATUS_COUNT
 } ps_status;
 

@@ -20,6 +20,12 @@ static inline void *ps_hw_frame(const struct ps_machine *machine, ps_frame_t fra
     return ps_hw_pointer(machine, ps_phys_of_frame(frame));
 }
 
+/* The same for byte `offset` of consecutive frames; good to the end of the frame it is in. */
+static inline void *ps_hw_byte(const struct ps_machine *machine, ps_frame_t first, uint64_t offset)
+{
+    return (void *)(uintptr_t)(machine->direct_map + ps_phys_of_frame(first).addr + offset);
+}
+
 /* The frame behind a pointer that ps_hw_frame() gave, or one into that frame. */
 static inline ps_frame_t ps_hw_frame_of(const struct ps_machine *machine, const void *pointer)
 {
@@ -51,13 +57,16 @@ static inline bool ps_hw_entry_compare_exchange(uint64_t *entry, uint64_t expect
                                        __ATOMIC_RELAXED);
 }
 
-/* Fill one frame with zero bytes. */
+/* Fill one frame with zero bytes, to be used soon. */
 static inline void ps_hw_zero_frame(void *frame)
 {
     uint64_t count = PS_PAGE_SIZE / 8;
 
     __asm__ volatile("rep stosq" : "+D"(frame), "+c"(count) : "a"((uint64_t)0) : "memory");
 }
+
+/* Fill consecutive frames with zero bytes: many of them past the caches. */
+void ps_hw_zero_frames(const struct ps_machine *machine, ps_frame_t first, uint64_t frames);
 
 /*
  * Where physical address 0 appears once our own root, with its direct map at `base`, is loaded;

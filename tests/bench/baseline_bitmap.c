@@ -16,15 +16,15 @@ struct bitmap {
     uint64_t *bits;
 };
 
-static void *reserve(uint64_t span)
+static void *reserve(const struct frame_setup *setup)
 {
-    struct bitmap *bitmap = frame_reserve(sizeof(*bitmap), span);
+    struct bitmap *bitmap = frame_reserve(sizeof(*bitmap), false);
 
     if (bitmap == NULL)
         return NULL;
-    bitmap->span = span;
-    bitmap->words = (span + 63) / 64;
-    bitmap->bits = frame_reserve(bitmap->words * 8, span);
+    bitmap->span = setup->span;
+    bitmap->words = (setup->span + 63) / 64;
+    bitmap->bits = frame_reserve(bitmap->words * 8, setup->large_pages);
     if (bitmap->bits != NULL)
         return bitmap;
     frame_release(bitmap, sizeof(*bitmap));

@@ -13,6 +13,9 @@
 #define ORDERS 19u
 #define NONE   UINT32_MAX
 
+/* More frames have more heads of blocks here and there than there is memory for large pages. */
+#define LARGE_PAGES_UP_TO (64 * PS_GIB >> PS_PAGE_SHIFT)
+
 /* A frame inside a block, or a hole, is NO_HEAD. */
 enum state { NO_HEAD, FREE, ALLOCATED };
 
@@ -33,14 +36,15 @@ struct buddy {
     struct descriptor *frames;
 };
 
-static void *reserve(uint64_t span)
+static void *reserve(const struct frame_setup *setup)
 {
-    struct buddy *buddy = frame_reserve(sizeof(*buddy), span);
+    struct buddy *buddy = frame_reserve(sizeof(*buddy), false);
 
     if (buddy == NULL)
         return NULL;
-    buddy->span = span;
-    buddy->frames = frame_reserve(span * sizeof(struct descriptor), span);
+    buddy->span = setup->span;
+    buddy->frames = frame_reserve(setup->span * sizeof(struct descriptor),
+                                  setup->large_pages && setup->span <= LARGE_PAGES_UP_TO);
     if (buddy->frames != NULL)
         return buddy;
     frame_release(buddy, sizeof(*buddy));

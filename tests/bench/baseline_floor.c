@@ -5,12 +5,12 @@ struct counter {
     uint64_t next;
 };
 
-static void *reserve(uint64_t span)
+static void *reserve(const struct frame_setup *setup)
 {
-    struct counter *counter = frame_reserve(sizeof(*counter), span);
+    struct counter *counter = frame_reserve(sizeof(*counter), false);
 
     if (counter != NULL)
-        counter->span = span;
+        counter->span = setup->span;
     return counter;
 }
 

@@ -25,14 +25,14 @@ struct lifo {
     struct descriptor *frames;
 };
 
-static void *reserve(uint64_t span)
+static void *reserve(const struct frame_setup *setup)
 {
-    struct lifo *lifo = frame_reserve(sizeof(*lifo), span);
+    struct lifo *lifo = frame_reserve(sizeof(*lifo), false);
 
     if (lifo == NULL)
         return NULL;
-    lifo->span = span;
-    lifo->frames = frame_reserve(span * sizeof(struct descriptor), span);
+    lifo->span = setup->span;
+    lifo->frames = frame_reserve(setup->span * sizeof(struct descriptor), setup->large_pages);
     if (lifo->frames != NULL)
         return lifo;
     frame_release(lifo, sizeof(*lifo));

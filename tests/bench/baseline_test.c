@@ -10,6 +10,7 @@
 #include "bench.h"
 #include "frame_baseline.h"
 #include "harness/test.h"
+#include "page_test.h"
 
 enum { SEEDS = 4, STEPS = 6000, HELD = 1 << 14 };
 
@@ -43,7 +44,9 @@ struct model {
 
 static bool open_model(struct model *model, const struct frame_candidate *one)
 {
-    *model = (struct model){.one = one, .self = one->reserve(SPAN)};
+    static const struct frame_setup setup = {SPAN, 1, false};
+
+    *model = (struct model){.one = one, .self = one->reserve(&setup)};
     model->owners = calloc(SPAN, 1);
     model->held = calloc(HELD, sizeof(struct unit));
     if (model->self == NULL || model->owners == NULL || model->held == NULL)
@@ -364,7 +367,7 @@ int main(void)
 {
     static const struct test_suite baselines = TEST_SUITE("bench_baseline", baseline_cases);
     static const struct test_suite report = TEST_SUITE("bench_report", report_cases);
-    static const struct test_suite *const suites[] = {&baselines, &report};
+    static const struct test_suite *const suites[] = {&baselines, &page_baseline_suite, &report};
     struct test_runner runner = {.out = {write_out, stdout}};
 
     ps_print(&runner.out, "TAP version 13\n");

@@ -24,7 +24,7 @@
 
 enum {
     BENCH_REPETITIONS = 5,
-    BENCH_CANDIDATES = 6,
+    BENCH_CANDIDATES = 7,
     BENCH_ROWS = 320,
     BENCH_SLOW = 100,
     BENCH_PATIENCE = 8,
@@ -63,6 +63,8 @@ struct bench_row {
     bool more_is_better;
     const struct bench_field *field;
     struct bench_target target;
+    bool property; /* not a time: printed apart */
+    double bound;  /* the most that there could be; 0: unknown */
     struct bench_cell cells[BENCH_CANDIDATES];
 };
 
@@ -74,6 +76,7 @@ struct bench {
     unsigned processors;   /* that can be used: 1 or 2 */
     uint64_t limit;        /* nanoseconds that a batch which is slow may take */
     uint64_t memory_limit; /* bytes of metadata one candidate may touch */
+    const char *suffix;    /* of the phases' names for callgrind, or NULL */
 };
 
 struct bench_suite {
@@ -118,6 +121,10 @@ struct bench_helper *bench_help(void (*run)(void *context), void *context);
 void bench_help_done(struct bench_helper *helper);
 
 void bench_pin(unsigned processor);
+
+/* Which of the processors runs this: 0, in a helper 1. */
+extern _Thread_local unsigned bench_processor;
+
 void bench_join(struct bench_batch *sum, const struct bench_batch *batch);
 
 /* ---- results ---- */

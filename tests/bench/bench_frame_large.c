@@ -95,7 +95,7 @@ static void large_at(struct bench *bench, uint64_t bytes, enum frame_size size, 
                                   size_t candidate, uint64_t count) = {empty_round, filled_round};
     struct frame_stage stage;
 
-    frame_stage_open(bench, &stage, bytes, count, count);
+    frame_stage_open(bench, &stage, &(struct frame_plan){.bytes = bytes, .units = count});
     count = start_large(&stage, size, count);
     for (size_t r = 0; r < PS_ARRAY_SIZE(rounds); r++) {
         for (unsigned i = 0; i <= BENCH_REPETITIONS; i++) {
@@ -110,12 +110,17 @@ static void large_at(struct bench *bench, uint64_t bytes, enum frame_size size, 
 
 /* ---- requests that must fail ---- */
 
-static void refused_rows(struct bench *bench, struct frame_stage *stage, unsigned percent,
-                         enum frame_size size)
+static struct bench_row *refused_row(struct bench *bench, uint64_t bytes, enum frame_size size,
+                                     unsigned percent)
 {
-    struct bench_row *row =
-        bench_row(bench, "B3", "ns", &frame_field, "%s: no %s, %u%% free",
-                  frame_size_text(stage->bytes), size == FRAME_2M ? "2 MiB" : "1 GiB", percent);
+    return bench_row(bench, "B3", "ns", &frame_field, "%s: no %s, %u%% free",
+                     frame_size_text(bytes), size == FRAME_2M ? "2 MiB" : "1 GiB", percent);
+}
+
+static void measure_refused(struct bench *bench, struct frame_stage *stage, enum frame_size size,
+                            unsigned percent)
+{
+    struct bench_row *row = refused_row(bench, stage->bytes, size, percent);
 
     row->target.value = 20;
     for (unsigned i = 0; i <= BENCH_REPETITIONS; i++) {
@@ -149,50 +154,94 @@ static void thin_out(struct frame_stage *stage, unsigned percent)
     }
 }
 
-static void refused_at(struct bench *bench, uint64_t bytes)
+static void refused_at(struct bench *bench, uint64_t bytes, const unsigned *percents, size_t count)
 {
-    static const unsigned percents[] = {1, 10, 50};
     struct frame_stage stage;
 
-    frame_stage_open(bench, &stage, bytes, UINT64_MAX / PS_PAGE_SIZE, bytes >> PS_PAGE_SHIFT);
+    frame_stage_open(bench, &stage, &(struct frame_plan){.bytes = bytes});
     for (size_t c = 0; c < FRAME_FLOOR; c++) {
         if (!frame_start(&stage, c))
             continue;
         (void)frame_fill(c, &stage.runs[c], stage.span);
         frame_shuffle(&stage.runs[c]);
     }
-    for (size_t p = 0; p < PS_ARRAY_SIZE(percents); p++) {
+    for (size_t p = 0; p < count; p++) {
         thin_out(&stage, percents[p]);
-        refused_rows(bench, &stage, percents[p], FRAME_2M);
-        refused_rows(bench, &stage, percents[p], FRAME_1G);
+        measure_refused(bench, &stage, FRAME_2M, percents[p]);
+        measure_refused(bench, &stage, FRAME_1G, percents[p]);
     }
+    frame_stage_close(&stage);
+}
+
+/*
+ * The same where too many frames are to be taken one by one: all in 2 MiB, of which 2 % then go
+ * in single frames, and every other of these comes back.
+ */
+static void scatter(size_t candidate, struct frame_run *run, uint64_t span)
+{
+    const struct frame_candidate *one = frame_candidates[candidate];
+    uint64_t from;
+
+    run->size = FRAME_2M;
+    (void)frame_fill(candidate, run, span / FRAMES_2M);
+    one->loops.put(run, run->live / 50);
+    from = run->live;
+    run->size = FRAME_4K;
+    (void)frame_fill(candidate, run, from + span / 40);
+    for (uint64_t i = from; i < run->live; i += 2)
+        if (!one->put(run->self, FRAME_4K, run->handles[i]))
+            fprintf(stderr, "bench: %s does not take a frame back\n", one->name);
+}
+
+static void refused_in(struct bench *bench, uint64_t bytes)
+{
+    uint64_t span = bytes >> PS_PAGE_SHIFT;
+    struct frame_stage stage;
+
+    frame_stage_open(bench, &stage,
+                     &(struct frame_plan){.bytes = bytes, .units = span / FRAMES_2M + span / 40});
+    for (size_t c = 0; c < FRAME_FLOOR; c++)
+        if (frame_start(&stage, c))
+            scatter(c, &stage.runs[c], span);
+    measure_refused(bench, &stage, FRAME_2M, 1);
+    measure_refused(bench, &stage, FRAME_1G, 1);
     frame_stage_close(&stage);
 }
 
 /* A failing request must not become slower with the memory. */
 static void refused_growth(struct bench *bench)
 {
-    static const char *const sizes[] = {"2 MiB", "1 GiB"};
-
     bench->warming = false;
-    for (size_t s = 0; s < PS_ARRAY_SIZE(sizes); s++) {
-        struct bench_row *small =
-            bench_row(bench, "B3", "ns", &frame_field, "4 GiB: no %s, 10%% free", sizes[s]);
-        struct bench_row *large =
-            bench_row(bench, "B3", "ns", &frame_field, "64 GiB: no %s, 10%% free", sizes[s]);
+    for (enum frame_size size = FRAME_2M; size <= FRAME_1G; size++) {
         struct bench_row *row =
-            bench_row(bench, "B3", "x", &frame_field, "no %s: 64 GiB against 4 GiB", sizes[s]);
+            bench_row(bench, "B3", "x", &frame_field, "no %s: 4 TiB against 4 GiB",
+                      size == FRAME_2M ? "2 MiB" : "1 GiB");
 
         row->target.value = 1.5;
-        bench_compare(bench, row, small, large, 1);
+        bench_compare(bench, row, refused_row(bench, 4 * PS_GIB, size, 1),
+                      refused_row(bench, 4 * PS_TIB, size, 1), 1);
     }
+}
+
+static void refused(struct bench *bench)
+{
+    static const unsigned all[] = {1, 10, 50};
+    static const unsigned ten[] = {10};
+    static const uint64_t sizes[] = {64 * PS_GIB, PS_TIB, 4 * PS_TIB};
+
+    refused_at(bench, 4 * PS_GIB, all, PS_ARRAY_SIZE(all));
+    refused_at(bench, 64 * PS_GIB, ten, PS_ARRAY_SIZE(ten));
+    for (size_t i = 0; i < PS_ARRAY_SIZE(sizes); i++)
+        refused_in(bench, sizes[i]);
+    refused_growth(bench);
 }
 
 /* ---- what is left of large frames ---- */
 
 /*
- * Aged memory has been full once and came back in random order: after that, a free list
- * hands out frames from everywhere.
+ * How many whole 2 MiB frames can be had after 20 passes of churn. Aged memory has been full
+ * once before and came back in random order: after that, a free list hands out frames from
+ * everywhere.
  */
 static void age(size_t candidate, struct frame_run *run, uint64_t span)
 {
@@ -227,11 +276,12 @@ static void quality_row(struct bench *bench, struct frame_stage *stage, unsigned
 {
     uint64_t target = stage->span * percent / 100;
     struct bench_row *row =
-        bench_row(bench, "B3", "frames", &frame_field, "%s %u%% %s: 2 MiB left of %" PS_PRIu,
-                  frame_size_text(stage->bytes), percent, aged ? "aged" : "new",
-                  (stage->span - target) / FRAMES_2M);
+        bench_row(bench, "B3", "", &frame_field, "%s %u%% full, %s: 2 MiB frames",
+                  frame_size_text(stage->bytes), percent, aged ? "aged" : "new");
 
+    row->property = true;
     row->more_is_better = true;
+    row->bound = (double)((stage->span - target) / FRAMES_2M);
     for (size_t c = 0; c < FRAME_FLOOR; c++) {
         struct frame_run *run = &stage->runs[c];
 
@@ -252,8 +302,7 @@ static void quality(struct bench *bench)
     struct frame_stage stage;
 
     bench->warming = false;
-    frame_stage_open(bench, &stage, 4 * PS_GIB, UINT64_MAX / PS_PAGE_SIZE,
-                     4 * PS_GIB >> PS_PAGE_SHIFT);
+    frame_stage_open(bench, &stage, &(struct frame_plan){.bytes = 4 * PS_GIB});
     for (size_t p = 0; p < PS_ARRAY_SIZE(percents); p++) {
         quality_row(bench, &stage, percents[p], false);
         quality_row(bench, &stage, percents[p], true);
@@ -267,9 +316,8 @@ void bench_frames_large(struct bench *bench)
 
     for (size_t i = 0; i < PS_ARRAY_SIZE(sizes); i++)
         large_at(bench, sizes[i], FRAME_2M, (sizes[i] >> PS_PAGE_SHIFT) / FRAMES_2M / 2);
+    large_at(bench, PS_TIB, FRAME_1G, (PS_TIB >> PS_PAGE_SHIFT) / FRAMES_1G);
     large_at(bench, 4 * PS_TIB, FRAME_1G, (4 * PS_TIB >> PS_PAGE_SHIFT) / FRAMES_1G);
-    refused_at(bench, 4 * PS_GIB);
-    refused_at(bench, 64 * PS_GIB);
-    refused_growth(bench);
+    refused(bench);
     quality(bench);
 }

@@ -1,15 +1,19 @@
 /*
  * B1 and B2: single frames on one processor and on two.
  *
- * Phases at a fill of 50 and of 90 %: (a) get all, (b) put the last first, (c) 2M pairs of a
- * get and its put, (d) in shuffled order 2M times {put one, get one}, (e) put all in random
- * order. What a phase that was stopped leaves undone is made up for between the phases.
+ * Phases at a fill of 50 %: (a) get all, (b) put the last first, (c) 2M pairs of a get and its
+ * put, (d) in shuffled order 2M times {put one, get one}, (e) put all, which is in random order
+ * then. (d) also at 90 %. What a phase that was stopped leaves undone is made up for between
+ * the phases.
+ *
+ * In B1 our pool knows that there is one processor, and takes no locks; the baselines do. In B2
+ * it knows of two, also where only one of them is at work.
  */
 #include "bench_suites.h"
 #include "frame_bench.h"
 #include "frame_loops.h"
 
-enum { REPEATED = 2000000, TRANSFERS = 500000 };
+enum { REPEATED = 2000000, TRANSFERS = 500000, CHURN = 3 };
 
 static const struct {
     const char *name;
@@ -75,54 +79,63 @@ static void play_phases(const struct player *player, uint64_t each, uint64_t rep
     batches[2] = play(player, loops->pair, repeated, phases[2].name);
     shuffle(player);
     batches[3] = play(player, loops->churn, repeated, phases[3].name);
-    shuffle(player);
     batches[4] = play(player, loops->put, player->runs[0].live, phases[4].name);
 }
 
 /* ---- B1 ---- */
 
-static void single_rows(struct bench *bench, const struct frame_stage *stage, unsigned percent,
-                        struct bench_row *rows[PS_ARRAY_SIZE(phases)])
+static struct bench_row *single_row(struct bench *bench, const struct frame_stage *stage,
+                                    unsigned percent, size_t phase)
 {
-    for (size_t i = 0; i < PS_ARRAY_SIZE(phases); i++) {
-        rows[i] = bench_row(bench, "B1", "ns", &frame_field, "%s %u%% %s",
-                            frame_size_text(stage->bytes), percent, phases[i].name);
-        rows[i]->target = (struct bench_target){
-            .value = stage->bytes < 64 * PS_GIB ? phases[i].value_small : phases[i].value_large,
-            .ratio = phases[i].ratio,
-            .against = phases[i].ratio > 0 ? "lifo" : NULL,
-        };
-    }
+    struct bench_row *row = bench_row(bench, "B1", "ns", &frame_field, "%s %u%% %s",
+                                      frame_size_text(stage->bytes), percent, phases[phase].name);
+
+    row->target = (struct bench_target){
+        .value = stage->bytes < 64 * PS_GIB ? phases[phase].value_small : phases[phase].value_large,
+        .ratio = phases[phase].ratio,
+        .against = phases[phase].ratio > 0 ? "lifo" : NULL,
+    };
+    return row;
 }
 
-static void single_round(struct bench *bench, struct frame_stage *stage, unsigned percent)
+static void single_round(struct bench *bench, struct frame_stage *stage)
 {
-    struct bench_row *rows[PS_ARRAY_SIZE(phases)];
-
-    single_rows(bench, stage, percent, rows);
     for (size_t i = 0; i < FRAME_CANDIDATES; i++) {
         struct bench_batch batches[PS_ARRAY_SIZE(phases)];
         struct player player = {bench, i, &stage->runs[i], 1};
 
         if (!frame_start(stage, i))
             continue;
-        play_phases(&player, stage->span * percent / 100, REPEATED, batches);
+        play_phases(&player, stage->span / 2, REPEATED, batches);
         for (size_t p = 0; p < PS_ARRAY_SIZE(phases); p++)
-            bench_add(bench, rows[p], i, &batches[p]);
+            bench_add(bench, single_row(bench, stage, 50, p), i, &batches[p]);
+    }
+}
+
+static void full_round(struct bench *bench, struct frame_stage *stage)
+{
+    for (size_t i = 0; i < FRAME_CANDIDATES; i++) {
+        struct player player = {bench, i, &stage->runs[i], 1};
+        struct bench_batch batch;
+
+        if (!frame_start(stage, i))
+            continue;
+        refill(&player, stage->span * 90 / 100);
+        shuffle(&player);
+        batch = play(&player, frame_candidates[i]->loops.churn, REPEATED, phases[CHURN].name);
+        bench_add(bench, single_row(bench, stage, 90, CHURN), i, &batch);
     }
 }
 
 static void singles_at(struct bench *bench, uint64_t bytes)
 {
-    static const unsigned percents[] = {50, 90};
     struct frame_stage stage;
 
-    frame_stage_open(bench, &stage, bytes, UINT64_MAX / PS_PAGE_SIZE, bytes >> PS_PAGE_SHIFT);
-    for (size_t p = 0; p < PS_ARRAY_SIZE(percents); p++) {
-        for (unsigned i = 0; i <= BENCH_REPETITIONS; i++) {
-            bench->warming = i == 0;
-            single_round(bench, &stage, percents[p]);
-        }
+    frame_stage_open(bench, &stage, &(struct frame_plan){.bytes = bytes});
+    for (unsigned i = 0; i <= BENCH_REPETITIONS; i++) {
+        bench->warming = i == 0;
+        single_round(bench, &stage);
+        full_round(bench, &stage);
     }
     frame_stage_close(&stage);
 }
@@ -167,7 +180,8 @@ static void singles_at_4_tib(struct bench *bench)
     uint64_t half = 4 * PS_TIB / (FRAMES_2M << PS_PAGE_SHIFT) / 2;
     struct frame_stage stage;
 
-    frame_stage_open(bench, &stage, 4 * PS_TIB, half, half + REPEATED / 2);
+    frame_stage_open(bench, &stage,
+                     &(struct frame_plan){.bytes = 4 * PS_TIB, .units = half + REPEATED / 2});
     for (unsigned i = 0; i <= BENCH_REPETITIONS; i++) {
         bench->warming = i == 0;
         huge_round(bench, &stage);
@@ -270,7 +284,7 @@ static void processors_at(struct bench *bench, uint64_t bytes)
 {
     struct frame_stage stage;
 
-    frame_stage_open(bench, &stage, bytes, UINT64_MAX / PS_PAGE_SIZE, bytes >> PS_PAGE_SHIFT);
+    frame_stage_open(bench, &stage, &(struct frame_plan){.bytes = bytes, .processors = 2});
     for (unsigned i = 0; i <= BENCH_REPETITIONS; i++) {
         bench->warming = i == 0;
         for (size_t c = 0; c < FRAME_CANDIDATES; c++) {
@@ -298,20 +312,50 @@ void bench_frames_processors(struct bench *bench)
 
 /* ---- for callgrind ---- */
 
-void bench_frames_instructions(struct bench *bench)
+static void count_singles(struct bench *bench, unsigned processors)
 {
     struct bench_batch batches[PS_ARRAY_SIZE(phases)];
     struct frame_stage stage;
 
-    frame_stage_open(bench, &stage, PS_GIB / 4, UINT64_MAX / PS_PAGE_SIZE,
-                     PS_GIB / 4 >> PS_PAGE_SHIFT);
-    for (size_t i = 0; i < FRAME_CANDIDATES; i++) {
+    frame_stage_open(bench, &stage,
+                     &(struct frame_plan){.bytes = PS_GIB / 4, .processors = processors});
+    /* Only ours makes a difference. */
+    for (size_t i = 0; i < (processors == 1 ? FRAME_CANDIDATES : 1); i++) {
         struct player player = {bench, i, &stage.runs[i], 1};
 
         if (frame_start(&stage, i))
             play_phases(&player, stage.span / 2, BENCH_BATCH / 5, batches);
     }
     frame_stage_close(&stage);
+}
+
+static void count_large(struct bench *bench)
+{
+    struct frame_stage stage;
+
+    frame_stage_open(bench, &stage,
+                     &(struct frame_plan){.bytes = 4 * PS_GIB, .units = 4 * PS_GIB / (2 * PS_MIB)});
+    for (size_t i = 0; i < FRAME_CANDIDATES; i++) {
+        const struct frame_loops *loops = &frame_candidates[i]->loops;
+        struct frame_run *run = &stage.runs[i];
+
+        if (!frame_start(&stage, i))
+            continue;
+        run->size = FRAME_2M;
+        (void)frame_measure(bench, i, run, loops->get, stage.span / FRAMES_2M / 2, "get 2 MiB");
+        (void)frame_measure(bench, i, run, loops->pair, BENCH_BATCH / 5, "pair 2 MiB");
+        (void)frame_measure(bench, i, run, loops->put, run->live, "put 2 MiB");
+    }
+    frame_stage_close(&stage);
+}
+
+void bench_frames_instructions(struct bench *bench)
+{
+    count_singles(bench, 1);
+    bench->suffix = ", locks";
+    count_singles(bench, 2);
+    bench->suffix = NULL;
+    count_large(bench);
 }
 
 /* ---- the suite ---- */

@@ -2,7 +2,7 @@
 
 #include "bench.h"
 
-enum { PHASE_WIDTH = 34, CELL_WIDTH = 20, TARGET_WIDTH = 26 };
+enum { PHASE_WIDTH = 40, CELL_WIDTH = 20, TARGET_WIDTH = 26 };
 
 /* Four digits are enough for a time; a start-up time has more, and all are shown. */
 static void format_number(char *text, size_t size, double value)
@@ -24,6 +24,20 @@ static void print_cell(const struct bench_cell *cell, FILE *out)
     format_number(median, sizeof(median), bench_median(cell));
     (void)snprintf(text, sizeof(text), "%s%s / %s%s", cell->stopped ? "~" : "", minimum, median,
                    cell->failures != 0 ? " !" : "");
+    fprintf(out, " %*s", CELL_WIDTH, text);
+}
+
+/* Of a property: it has one value, and is perhaps a share of what there could be. */
+static void print_value(const struct bench_row *row, const struct bench_cell *cell, FILE *out)
+{
+    char text[80] = "-";
+    double value = bench_minimum(cell);
+
+    if (cell->count != 0 && row->bound > 0)
+        (void)snprintf(text, sizeof(text), "%s%.0f (%.0f %%)", cell->stopped ? "~" : "", value,
+                       100 * value / row->bound);
+    else if (cell->count != 0)
+        (void)snprintf(text, sizeof(text), "%.4g", value);
     fprintf(out, " %*s", CELL_WIDTH, text);
 }
 
@@ -64,7 +78,10 @@ static double ratio_to_best(const struct bench_row *row)
 
 static void print_heading(const struct bench_row *row, FILE *out)
 {
-    fprintf(out, "\n%-4s %-*s %-6s", "", PHASE_WIDTH, "phase (lowest / median)", "unit");
+    const char *title =
+        row->property ? "property (share of what there could be)" : "phase (lowest / median)";
+
+    fprintf(out, "\n%-4s %-*s %-6s", "", PHASE_WIDTH, title, "unit");
     for (size_t i = 0; i < row->field->count; i++)
         fprintf(out, " %*s", CELL_WIDTH, row->field->names[i]);
     fprintf(out, " %8s  %-*s %s\n", "ratio", TARGET_WIDTH, "target", "met");
@@ -76,12 +93,33 @@ static void print_row(const struct bench_row *row, FILE *out)
     char ratio[32] = "-";
 
     fprintf(out, "%-4s %-*s %-6s", row->benchmark, PHASE_WIDTH, row->phase, row->unit);
-    for (size_t i = 0; i < row->field->count; i++)
-        print_cell(&row->cells[i], out);
+    for (size_t i = 0; i < row->field->count; i++) {
+        if (row->property)
+            print_value(row, &row->cells[i], out);
+        else
+            print_cell(&row->cells[i], out);
+    }
     if (ratio_to_best(row) > 0)
         format_number(ratio, sizeof(ratio), ratio_to_best(row));
     format_target(row, target, sizeof(target));
     fprintf(out, " %8s  %-*s %s\n", ratio, TARGET_WIDTH, target, verdict_text(row));
+}
+
+static void print_rows(const struct bench *bench, bool properties, FILE *out)
+{
+    const struct bench_row *last = NULL;
+
+    for (size_t r = 0; r < bench->row_count; r++) {
+        const struct bench_row *row = &bench->rows[r];
+
+        if (row->property != properties)
+            continue;
+        if (last == NULL || row->field != last->field ||
+            strcmp(row->benchmark, last->benchmark) != 0)
+            print_heading(row, out);
+        print_row(row, out);
+        last = row;
+    }
 }
 
 static uint64_t total_failures(const struct bench *bench)
@@ -98,17 +136,16 @@ void bench_print_table(const struct bench *bench, FILE *out)
 {
     unsigned verdicts[3] = {0};
 
-    for (size_t r = 0; r < bench->row_count; r++) {
-        const struct bench_row *row = &bench->rows[r];
-
-        if (r == 0 || row->field != row[-1].field || strcmp(row->benchmark, row[-1].benchmark) != 0)
-            print_heading(row, out);
-        print_row(row, out);
-        verdicts[bench_verdict(row)]++;
-    }
+    print_rows(bench, false, out);
+    print_rows(bench, true, out);
+    for (size_t r = 0; r < bench->row_count; r++)
+        verdicts[bench_verdict(&bench->rows[r])]++;
     fprintf(out, "\n# ratio: ours / best baseline, lowest against lowest (the floor is none)\n");
     fprintf(out, "# ~ stopped after %.1f s a batch    ! some operations failed\n",
             (double)bench->limit / 1e9);
+    fprintf(out,
+            "# B1, B3, B4: ours is told of one processor and takes no locks, the baselines do; "
+            "B2: all do\n");
     fprintf(out, "# %u targets met, %u missed; failed operations: %" PS_PRIu "\n",
             verdicts[BENCH_MET], verdicts[BENCH_MISSED], total_failures(bench));
 }
@@ -141,6 +178,8 @@ static void print_json_row(const struct bench_row *row, FILE *out)
     if (best != 0)
         fprintf(out, ", \"best\": \"%s\", \"ratio\": %.4f", row->field->names[best],
                 ratio_to_best(row));
+    if (row->bound > 0)
+        fprintf(out, ", \"bound\": %.4f", row->bound);
     format_target(row, target, sizeof(target));
     if (bench_verdict(row) != BENCH_NOT_ASKED)
         fprintf(out, ", \"target\": \"%s\", \"met\": %s", target,

@@ -14,25 +14,33 @@ struct simulated {
     struct ps_memory_range ranges[MAX_RANGES];
 };
 
-static void *reserve(uint64_t span)
+static uint32_t this_processor(void *context)
 {
-    struct simulated *simulated = frame_reserve(sizeof(*simulated), span);
+    (void)context;
+    return bench_processor;
+}
+
+static void *reserve(const struct frame_setup *setup)
+{
+    struct simulated *simulated = frame_reserve(sizeof(*simulated), false);
     void *memory;
 
     if (simulated == NULL)
         return NULL;
-    memory = frame_reserve(span << PS_PAGE_SHIFT, span);
+    memory = frame_reserve(setup->span << PS_PAGE_SHIFT, setup->large_pages);
     if (memory == NULL) {
         frame_release(simulated, sizeof(*simulated));
         return NULL;
     }
-    simulated->span = span;
+    simulated->span = setup->span;
     simulated->machine = (struct ps_machine){
         .direct_map = (uint64_t)(uintptr_t)memory,
         .physical_bits = 52,
         .levels = 4,
         .no_execute = true,
         .gib_leaves = true,
+        .processors = setup->processors,
+        .processor = this_processor,
     };
     return simulated;
 }
@@ -70,16 +78,26 @@ static bool start(void *self, const struct frame_range *ranges, size_t count)
     return ps_frame_pool_init(&simulated->pool, &simulated->machine, &map) == PS_OK;
 }
 
-static inline bool get(void *self, enum frame_size size, uint64_t *frame)
+static inline bool get_tagged(void *self, enum frame_size size, enum ps_frame_tag tag,
+                              uint64_t *frame)
 {
     struct simulated *simulated = self;
     ps_frame_t first;
 
-    if (ps_frame_pool_alloc(&simulated->pool, (enum ps_frame_size)size, PS_FRAME_USER, 0, &first) !=
-        PS_OK)
+    if (ps_frame_pool_alloc(&simulated->pool, (enum ps_frame_size)size, tag, 0, &first) != PS_OK)
         return false;
     *frame = first.number;
     return true;
+}
+
+static inline bool get(void *self, enum frame_size size, uint64_t *frame)
+{
+    return get_tagged(self, size, PS_FRAME_USER, frame);
+}
+
+static bool get_other(void *self, uint64_t *frame)
+{
+    return get_tagged(self, FRAME_4K, PS_FRAME_OBJECT, frame);
 }
 
 static inline bool put(void *self, enum frame_size size, uint64_t frame)
@@ -102,36 +120,13 @@ static bool fill_singles(struct frame_run *run, uint64_t count)
     return true;
 }
 
-/* Claimed in ascending order from 4 GiB on, where the pool itself begins, and then below. */
-static void fill_large(struct frame_run *run, uint64_t target)
-{
-    struct simulated *simulated = run->self;
-    uint64_t frames = frame_count(run->size);
-    uint64_t places = simulated->span / frames;
-    uint64_t border = (4 * PS_GIB >> PS_PAGE_SHIFT) / frames;
-
-    for (uint64_t i = 0; i < places && run->live < target; i++) {
-        uint64_t first = (border < places ? (border + i) % places : i) * frames;
-
-        if (ps_frame_pool_claim(&simulated->pool, ps_frame(first), ps_pages(frames),
-                                PS_FRAME_USER) == PS_OK)
-            run->handles[run->live++] = (uint32_t)first;
-    }
-}
-
+/* The last few are left to be got one by one: all that there are. */
 static void fill(struct frame_run *run, uint64_t target)
 {
-    if (run->size != FRAME_4K) {
-        fill_large(run, target);
+    if (run->size != FRAME_4K)
         return;
-    }
-    while (run->live < target) {
-        uint64_t count = ps_min(target - run->live, FILL_STEP);
-
-        /* The last few one by one: all that there are. */
-        if (!fill_singles(run, count) && (count == 1 || !fill_singles(run, 1)))
-            return;
-    }
+    while (run->live < target && fill_singles(run, ps_min(target - run->live, FILL_STEP)))
+        ;
 }
 
 /* A frame that is taken already, the pool's own for one, has its metadata. */
@@ -164,6 +159,7 @@ const struct frame_candidate candidate_pool = {
     .wipe = wipe,
     .start = start,
     .get = get,
+    .get_other = get_other,
     .put = put,
     .fill = fill,
     .touch = touch,

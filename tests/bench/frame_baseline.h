@@ -27,6 +27,13 @@ struct frame_range {
     uint64_t frames;
 };
 
+/* What a candidate is for. */
+struct frame_setup {
+    uint64_t span;       /* frames [0, span) */
+    unsigned processors; /* that may call it at the same time */
+    bool large_pages;    /* its metadata in large pages, as it would be in a direct map */
+};
+
 /* What the loops work on: one for each thread. */
 struct frame_run {
     void *self;
@@ -56,8 +63,8 @@ struct frame_candidate {
     uint64_t metadata_bytes; /* touched a frame by start(); for the limit of a benchmark */
     bool lazy;               /* start() touches only the descriptors that head a block */
 
-    /* Address space for `span` frames, all zero. NULL when there is none. */
-    void *(*reserve)(uint64_t span);
+    /* Address space for `setup->span` frames, all zero. NULL when there is none. */
+    void *(*reserve)(const struct frame_setup *setup);
     void (*release)(void *self);
 
     /* All zero again, in place, for a second start(). NULL: start() needs no zeros. */
@@ -69,6 +76,9 @@ struct frame_candidate {
     /* A frame, aligned to its size; false when there is none. */
     bool (*get)(void *self, enum frame_size size, uint64_t *frame);
 
+    /* A single frame for another owner. NULL: it does not know of owners. */
+    bool (*get_other)(void *self, uint64_t *frame);
+
     /* False, and nothing changed, for a frame that is free or outside the span. */
     bool (*put)(void *self, enum frame_size size, uint64_t frame);
 
@@ -76,7 +86,7 @@ struct frame_candidate {
      * is possible: what comes before a measurement. NULL: by get(). */
     void (*fill)(struct frame_run *run, uint64_t target);
 
-    /* Make sure that the metadata around a frame exists. NULL: it does after start(). */
+    /* Make sure that the metadata of a frame exists. NULL: it does after start(). */
     bool (*touch)(void *self, uint64_t frame);
 
     uint64_t (*metadata)(void *self); /* bytes of it, now */
@@ -97,10 +107,10 @@ static inline uint64_t frame_count(enum frame_size size)
 
 /*
  * Zeroed address space that becomes memory when it is written to, with an inaccessible page
- * behind it; NULL when there is none. In large pages, as a direct map is, unless the allocator that
- * it is for has so many frames that a word here and there would use up the machine.
+ * behind it; NULL when there is none. Large pages, as a direct map has them, are not for those
+ * who write a word here and there: that would use up the machine.
  */
-void *frame_reserve(uint64_t bytes, uint64_t span);
+void *frame_reserve(uint64_t bytes, bool large_pages);
 void frame_release(void *memory, uint64_t bytes);
 
 #endif

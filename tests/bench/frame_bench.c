@@ -32,34 +32,40 @@ static uint64_t touched(const struct frame_candidate *candidate, uint64_t span, 
 }
 
 static void open_run(const struct bench *bench, struct frame_stage *stage, size_t candidate,
-                     uint64_t units)
+                     const struct frame_plan *plan)
 {
     const struct frame_candidate *one = frame_candidates[candidate];
     struct frame_run *run = &stage->runs[candidate];
+    struct frame_setup setup = {stage->span, plan->processors != 0 ? plan->processors : 1,
+                                !plan->small_pages};
 
     *run = (struct frame_run){.random = BENCH_SEED};
-    if (touched(one, stage->span, units) > bench->memory_limit)
+    if (touched(one, stage->span, stage->handles) > bench->memory_limit)
         return;
-    run->self = one->reserve(stage->span);
+    run->self = one->reserve(&setup);
     if (run->self == NULL) {
         fprintf(stderr, "bench: no address space for %s with %s\n", one->name,
                 frame_size_text(stage->bytes));
         return;
     }
-    run->handles = frame_reserve(stage->handles * sizeof(uint32_t), stage->handles);
+    run->handles = frame_reserve(stage->handles * sizeof(uint32_t), true);
     if (run->handles == NULL)
         abort();
 }
 
-void frame_stage_open(const struct bench *bench, struct frame_stage *stage, uint64_t bytes,
-                      uint64_t units, uint64_t handles)
+void frame_stage_open(const struct bench *bench, struct frame_stage *stage,
+                      const struct frame_plan *plan)
 {
-    *stage = (struct frame_stage){
-        .bytes = bytes, .span = bytes >> PS_PAGE_SHIFT, .handles = handles + 1, .range_count = 1};
+    uint64_t span = plan->bytes >> PS_PAGE_SHIFT;
+
+    *stage = (struct frame_stage){.bytes = plan->bytes,
+                                  .span = span,
+                                  .handles = (plan->units != 0 ? plan->units : span) + 1,
+                                  .range_count = 1};
     stage->ranges[0] =
         (struct frame_range){.first = FRAME_FIRST, .frames = stage->span - FRAME_FIRST};
     for (size_t i = 0; i < FRAME_CANDIDATES; i++)
-        open_run(bench, stage, i, units);
+        open_run(bench, stage, i, plan);
 }
 
 static void close_run(struct frame_stage *stage, size_t candidate)
@@ -148,8 +154,9 @@ struct bench_batch frame_measure(const struct bench *bench, size_t candidate, st
     struct bench_task task = {loop, run, operations, label};
     struct bench_batch batch;
 
-    (void)snprintf(label, sizeof(label), "%s|%s|%" PS_PRIu, phase,
-                   frame_candidates[candidate]->name, operations);
+    (void)snprintf(label, sizeof(label), "%s%s|%s|%" PS_PRIu, phase,
+                   bench->suffix != NULL ? bench->suffix : "", frame_candidates[candidate]->name,
+                   operations);
     run->failures = 0;
     run->checksum = 0;
     batch = bench_measure(bench, &task);

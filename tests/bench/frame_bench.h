@@ -27,12 +27,16 @@ struct frame_stage {
     bool used[FRAME_CANDIDATES];
 };
 
-/*
- * Address space for those candidates that may touch their metadata for `units` blocks, and
- * `handles` handles for each.
- */
-void frame_stage_open(const struct bench *bench, struct frame_stage *stage, uint64_t bytes,
-                      uint64_t units, uint64_t handles);
+struct frame_plan {
+    uint64_t bytes;
+    uint64_t units;      /* that are handed out at the same time; 0: one a frame */
+    unsigned processors; /* 0: one */
+    bool small_pages;    /* of the host, for metadata */
+};
+
+/* Address space for all those candidates whose metadata is not too much for this machine. */
+void frame_stage_open(const struct bench *bench, struct frame_stage *stage,
+                      const struct frame_plan *plan);
 void frame_stage_close(struct frame_stage *stage);
 
 /*

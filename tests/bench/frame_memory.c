@@ -3,23 +3,47 @@
 
 #include "frame_baseline.h"
 
-#define LARGE_PAGES_UP_TO (64 * PS_GIB >> PS_PAGE_SHIFT)
+#define LARGE_PAGE ((uint64_t)2 << 20)
 
-void *frame_reserve(uint64_t bytes, uint64_t span)
+/* What it is rounded up to, so that it can consist of large pages to its end. */
+static uint64_t rounded(uint64_t bytes)
 {
-    uint64_t size = ps_bytes_of_pages(ps_pages_of_bytes(bytes));
-    uint8_t *memory = mmap(NULL, size + PS_PAGE_SIZE, PROT_READ | PROT_WRITE,
+    uint64_t unit = bytes < LARGE_PAGE ? PS_PAGE_SIZE : LARGE_PAGE;
+
+    return (bytes + unit - 1) / unit * unit;
+}
+
+/* The host aligns to its small pages only: what is too much before and behind goes back. */
+static uint8_t *map_aligned(uint64_t size)
+{
+    uint8_t *memory = mmap(NULL, size + LARGE_PAGE, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t before;
 
     if (memory == MAP_FAILED)
         return NULL;
+    before = (LARGE_PAGE - (uint64_t)(uintptr_t)memory % LARGE_PAGE) % LARGE_PAGE;
+    if (before != 0)
+        (void)munmap(memory, before);
+    if (before != LARGE_PAGE)
+        (void)munmap(memory + before + size, LARGE_PAGE - before);
+    return memory + before;
+}
+
+void *frame_reserve(uint64_t bytes, bool large_pages)
+{
+    uint64_t size = rounded(bytes);
+    uint8_t *memory = map_aligned(size + PS_PAGE_SIZE);
+
+    if (memory == NULL)
+        return NULL;
     (void)mprotect(memory + size, PS_PAGE_SIZE, PROT_NONE);
-    if (span <= LARGE_PAGES_UP_TO)
-        (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    if (large_pages)
+        (void)madvise(memory, size, MADV_HUGEPAGE);
     return memory;
 }
 
 void frame_release(void *memory, uint64_t bytes)
 {
-    (void)munmap(memory, ps_bytes_of_pages(ps_pages_of_bytes(bytes)) + PS_PAGE_SIZE);
+    (void)munmap(memory, rounded(bytes) + PS_PAGE_SIZE);
 }

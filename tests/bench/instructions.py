@@ -16,7 +16,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / (os.environ.get("BUILD") or "build")
-COLUMNS = ("ours", "lifo", "buddy", "bitmap", "floor")
+FIELDS = (("ours", "lifo", "buddy", "bitmap", "floor"), ("ours", "walker", "ident", "floor"))
 
 
 def count(program, arguments):
@@ -42,12 +42,16 @@ def main():
         phases.setdefault(phase, {})[candidate] = round(instructions, 2)
     if not phases:
         sys.exit("instructions.py: nothing was counted; valgrind's headers were not there?")
-    print("# instructions per operation; 256 MiB of frames, half of them taken")
-    print(f"{'phase':14}" + "".join(f"{column:>10}" for column in COLUMNS))
+    print("# instructions per operation; frame_pool: 256 MiB of frames, half of them taken;")
+    print("# page_table: per leaf; a string instruction counts once for each word")
+    field = ()
     with open(BUILD / "bench_instructions.jsonl", "w") as out:
         for phase, counts in phases.items():
-            cells = (f"{counts[c]:10.1f}" if c in counts else f"{'-':>10}" for c in COLUMNS)
-            print(f"{phase:14}" + "".join(cells))
+            if not set(counts) <= set(field):
+                field = next(f for f in FIELDS if set(counts) <= set(f))
+                print(f"\n{'phase':38}" + "".join(f"{column:>10}" for column in field))
+            cells = (f"{counts[c]:10.1f}" if c in counts else f"{'-':>10}" for c in field)
+            print(f"{phase:38}" + "".join(cells))
             out.write(json.dumps({"phase": phase, "instructions": counts}) + "\n")
 
 

@@ -16,7 +16,7 @@
 #include "bench.h"
 #include "bench_suites.h"
 
-static const struct bench_suite *const suites[] = {&bench_frame_pool};
+static const struct bench_suite *const suites[] = {&bench_frame_pool, &bench_page_table};
 
 struct options {
     const char *only[16];

@@ -504,6 +504,17 @@ class SetupTests(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, ""))
         self.assertFalse(os.path.exists(os.path.join(self.folder, "log")))
 
+    def test_each_runtime_of_the_compiler_is_looked_for_by_its_name(self):
+        folder = os.path.join(self.folder, "usr/lib/llvm-14/lib/clang/14.0.6/lib/linux")
+        os.makedirs(folder)
+        for name in ("libclang_rt.asan-x86_64.a", "libclang_rt.tsan.a", "libclang_rt.asan_cxx.a"):
+            open(os.path.join(folder, name), "wb").close()
+        done = self.setup("test")
+        self.assertEqual(done.returncode, 1)
+        for name in ("profile-runtime", "llvm-cov", "llvm-profdata"):
+            self.assertIn(name, done.stdout.split())
+        self.assertNotIn("sanitizer", done.stdout)
+
     def test_an_unknown_group_is_refused(self):
         self.assertEqual(self.setup("everything").returncode, 2)
         self.assertEqual(self.setup().returncode, 2)

@@ -29,6 +29,14 @@ static inline void *ps_hw_frame(const struct ps_machine *machine, ps_frame_t fra
     return (void *)(uintptr_t)(machine->direct_map + number * SIM_FRAME_STRIDE);
 }
 
+/* The same for byte `offset` of consecutive frames; good to the end of the frame it is in. */
+static inline void *ps_hw_byte(const struct ps_machine *machine, ps_frame_t first, uint64_t offset)
+{
+    uint8_t *frame = ps_hw_frame(machine, ps_frame(first.number + offset / PS_PAGE_SIZE));
+
+    return frame + offset % PS_PAGE_SIZE;
+}
+
 /* The frame behind a pointer that ps_hw_frame() gave, or one into that frame. */
 static inline ps_frame_t ps_hw_frame_of(const struct ps_machine *machine, const void *pointer)
 {
@@ -64,6 +72,14 @@ static inline bool ps_hw_entry_compare_exchange(uint64_t *entry, uint64_t expect
 static inline void ps_hw_zero_frame(void *frame)
 {
     __builtin_memset(frame, 0, PS_PAGE_SIZE);
+}
+
+/* They are not consecutive here. */
+static inline void ps_hw_zero_frames(const struct ps_machine *machine, ps_frame_t first,
+                                     uint64_t frames)
+{
+    for (uint64_t i = 0; i < frames; i++)
+        ps_hw_zero_frame(ps_hw_frame(machine, ps_frame(first.number + i)));
 }
 
 /* The simulated machine's memory stays where it is in the host's address space. */

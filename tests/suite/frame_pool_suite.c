@@ -1,29 +1,16 @@
-#include "world.h"
-
-#include "hw.h"
+#include "frame_cases.h"
 
 /*
  * The frame pool of a running stage, in both worlds. Every case gives back all it took; the
  * pool is shared with the layers above it and must look the same afterwards.
  */
 
-enum { UNITS = 64, OPERATIONS = 1000, SPARE = 32 };
+enum { UNITS = 64, OPERATIONS = 1000 };
 
 struct unit {
     ps_frame_t first;
     uint64_t pages; /* 0: not in use */
 };
-
-static uint64_t *words_of(struct test *test, ps_frame_t frame)
-{
-    return ps_hw_frame(test->world->machine, frame);
-}
-
-static void free_unit(struct test *test, ps_frame_t first, uint64_t pages)
-{
-    if (!EXPECT_OK(ps_frame_pool_free(test->world->pool, first, ps_pages(pages))))
-        test_note(test, "unit of %" PS_PRIu " at frame 0x%" PS_PRIx, pages, first.number);
-}
 
 /* ---- single frames ---- */
 
@@ -35,12 +22,12 @@ static void alloc_gives_distinct_frames(struct test *test)
 
     for (uint64_t i = 0; i < UNITS; i++) {
         REQUIRE_OK(ps_frame_pool_alloc(pool, PS_FRAME_4K, PS_FRAME_USER, 0, &frames[i]));
-        words_of(test, frames[i])[511] = i;
+        scratch_words(test, frames[i])[511] = i;
     }
     EXPECT_EQ(ps_frame_pool_in_use(pool), in_use + UNITS);
     for (uint64_t i = 0; i < UNITS; i++) {
-        EXPECT_EQ(words_of(test, frames[i])[511], i);
-        free_unit(test, frames[i], 1);
+        EXPECT_EQ(scratch_words(test, frames[i])[511], i);
+        frame_give_back(test, frames[i], 1);
     }
     EXPECT_EQ(ps_frame_pool_in_use(pool), in_use);
 }
@@ -70,17 +57,17 @@ static void zeroed_frame_is_zero_everywhere(struct test *test)
     for (unsigned round = 0; round < 2; round++) {
         REQUIRE_OK(ps_frame_pool_alloc_run(pool, &run, &frame));
         for (uint64_t i = 0; i < 4; i++) {
-            uint64_t *words = words_of(test, ps_frame_add(frame, i));
+            uint64_t *words = scratch_words(test, ps_frame_add(frame, i));
 
             EXPECT((run.flags & PS_FRAME_ZERO) == 0 || is_zero(words));
             fill_junk(words);
         }
-        free_unit(test, frame, 4);
+        frame_give_back(test, frame, 4);
         run.flags = PS_FRAME_ZERO;
     }
     REQUIRE_OK(ps_frame_pool_alloc(pool, PS_FRAME_4K, PS_FRAME_USER, PS_FRAME_ZERO, &frame));
-    EXPECT(is_zero(words_of(test, frame)));
-    free_unit(test, frame, 1);
+    EXPECT(is_zero(scratch_words(test, frame)));
+    frame_give_back(test, frame, 1);
     EXPECT_EQ(ps_frame_pool_in_use(pool), in_use);
 }
 
@@ -92,7 +79,7 @@ static void double_free_is_refused_and_changes_nothing(struct test *test)
     ps_frame_t frame;
 
     REQUIRE_OK(ps_frame_pool_alloc(pool, PS_FRAME_4K, PS_FRAME_USER, 0, &frame));
-    free_unit(test, frame, 1);
+    frame_give_back(test, frame, 1);
     ps_frame_pool_snapshot(pool, &before);
     EXPECT_STATUS(ps_frame_pool_free(pool, frame, ps_pages(1)), PS_NOT_FOUND);
     EXPECT_STATUS(ps_frame_pool_split(pool, frame, ps_pages(1)), PS_NOT_FOUND);
@@ -120,7 +107,7 @@ static void parts_and_other_sizes_are_refused(struct test *test)
     EXPECT_OK(ps_frame_pool_split(pool, first, ps_pages(4)));
     EXPECT_STATUS(ps_frame_pool_free(pool, first, ps_pages(4)), PS_WRONG_SIZE);
     for (uint64_t i = 0; i < 4; i++)
-        free_unit(test, ps_frame_add(first, i), 1);
+        frame_give_back(test, ps_frame_add(first, i), 1);
     EXPECT_EQ(ps_frame_pool_in_use(pool), in_use);
 }
 
@@ -133,7 +120,7 @@ static void claim_overlap_is_refused(struct test *test)
     ps_frame_t part;
 
     REQUIRE_OK(ps_frame_pool_alloc_run(pool, &run, &first));
-    free_unit(test, first, 8);
+    frame_give_back(test, first, 8);
     part = ps_frame_add(first, 2);
     REQUIRE_OK(ps_frame_pool_claim(pool, part, ps_pages(3), PS_FRAME_USER));
     EXPECT_STATUS(ps_frame_pool_claim(pool, first, ps_pages(3), PS_FRAME_USER), PS_ALREADY_EXISTS);
@@ -142,7 +129,7 @@ static void claim_overlap_is_refused(struct test *test)
                   PS_ALREADY_EXISTS);
     EXPECT_STATUS(ps_frame_pool_claim(pool, ps_frame(0), ps_pages(1), PS_FRAME_USER), PS_NOT_FOUND);
     EXPECT_EQ(ps_frame_pool_in_use(pool), in_use + 3);
-    free_unit(test, part, 3);
+    frame_give_back(test, part, 3);
     EXPECT_EQ(ps_frame_pool_in_use(pool), in_use);
 }
 
@@ -155,102 +142,82 @@ static void run_below_1mib_respects_limit(struct test *test)
     ps_frame_t frame;
 
     ps_frame_pool_snapshot(pool, &before);
-    if (before.free_below_1mib == 0)
+    if (before.free_in[PS_FRAME_ZONE_LOW] == 0)
         SKIP("no free frame below 1 MiB");
     REQUIRE_OK(ps_frame_pool_alloc_run(pool, &run, &frame));
     EXPECT(frame.number > 0 && frame.number <= 0xff);
     ps_frame_pool_snapshot(pool, &after);
-    EXPECT_EQ(after.free_below_1mib, before.free_below_1mib - 1);
-    EXPECT_EQ(after.free_below_4gib, before.free_below_4gib);
-    free_unit(test, frame, 1);
+    EXPECT_EQ(after.free_in[PS_FRAME_ZONE_LOW], before.free_in[PS_FRAME_ZONE_LOW] - 1);
+    EXPECT_EQ(after.free_in[PS_FRAME_ZONE_NORMAL], before.free_in[PS_FRAME_ZONE_NORMAL]);
+    frame_give_back(test, frame, 1);
     ps_frame_pool_snapshot(pool, &after);
-    EXPECT_EQ(after.free_below_1mib, before.free_below_1mib);
+    EXPECT_EQ(after.free_in[PS_FRAME_ZONE_LOW], before.free_in[PS_FRAME_ZONE_LOW]);
 }
 
-/* ---- to the last frame ---- */
-
-/* Units that are taken only to be gone, linked through their first words. */
-struct hoard {
-    ps_frame_t last;
-    uint64_t units;
-};
-
-static void hoard_unit(struct test *test, struct hoard *hoard, ps_frame_t first, uint64_t pages)
-{
-    uint64_t *words = words_of(test, first);
-
-    words[0] = hoard->last.number;
-    words[1] = pages;
-    hoard->last = first;
-    hoard->units++;
-}
-
-static void release_hoard(struct test *test, struct hoard *hoard)
-{
-    for (; hoard->units > 0; hoard->units--) {
-        ps_frame_t first = hoard->last;
-        const uint64_t *words = words_of(test, first);
-        uint64_t pages = words[1];
-
-        hoard->last = ps_frame(words[0]);
-        free_unit(test, first, pages);
-    }
-}
-
-/* Free frames that come one by one. */
-static uint64_t singles_left(struct ps_frame_pool *pool)
-{
-    struct ps_frame_pool_snapshot now;
-
-    ps_frame_pool_snapshot(pool, &now);
-    return now.free - now.free_below_1mib;
-}
-
-/* Take everything but fewer than 32 frames: large ones first, so that it does not take long. */
-static void hoard_almost_all(struct test *test, struct hoard *hoard)
+static void expect_other_sizes_refused(struct test *test, ps_frame_t first, uint64_t pages)
 {
     struct ps_frame_pool *pool = test->world->pool;
-    ps_frame_t frames[SPARE];
+    const uint64_t sizes[] = {1, 2, 6, 8, 511, 512, 513, 262143, 262144, 262145, UINT64_MAX};
+    const uint64_t middles[] = {1, 6, 256, 511, 512, 262143};
+    struct ps_frame_pool_snapshot before = frame_counts(test);
 
-    for (unsigned size = PS_FRAME_1G; size > PS_FRAME_4K; size--)
-        while (ps_frame_pool_alloc(pool, (enum ps_frame_size)size, PS_FRAME_USER, 0, frames) ==
-               PS_OK)
-            hoard_unit(test, hoard, frames[0], ps_frame_size_pages((enum ps_frame_size)size).count);
-    while (ps_frame_pool_alloc_scattered(pool, SPARE, PS_FRAME_USER, 0, frames) == PS_OK)
-        for (uint64_t i = 0; i < SPARE; i++)
-            hoard_unit(test, hoard, frames[i], 1);
+    for (size_t i = 0; i < PS_ARRAY_SIZE(sizes); i++)
+        if (sizes[i] != pages) {
+            EXPECT_STATUS(ps_frame_pool_free(pool, first, ps_pages(sizes[i])), PS_WRONG_SIZE);
+            EXPECT_STATUS(ps_frame_pool_split(pool, first, ps_pages(sizes[i])), PS_WRONG_SIZE);
+        }
+    for (size_t i = 0; i < PS_ARRAY_SIZE(middles); i++)
+        if (middles[i] < pages)
+            EXPECT_STATUS(ps_frame_pool_free(pool, ps_frame_add(first, middles[i]),
+                                             ps_pages(pages - middles[i])),
+                          PS_NOT_FOUND);
+    frame_expect_counts(test, &before);
 }
 
-/* 128 MiB. Taking all of a larger machine's memory one by one is for the unit tests. */
-enum { MOST_FREE = 32768 };
-
-static void scattered_is_all_or_nothing(struct test *test)
+static void every_size_is_refused_but_the_right_one(struct test *test)
 {
     struct ps_frame_pool *pool = test->world->pool;
+    const uint64_t pages[] = {1, 7, 512, 700, 262144};
+    struct ps_frame_run run = {.limit = PS_FRAME_ANY, .tag = PS_FRAME_USER};
     uint64_t in_use = ps_frame_pool_in_use(pool);
-    struct hoard hoard = {0};
-    ps_frame_t frames[SPARE];
-    uint64_t left;
-    uint64_t taken;
+    ps_frame_t first;
 
-    if (pool->free_frames > MOST_FREE)
-        SKIP("this machine has too much memory to take all of it");
-    hoard_almost_all(test, &hoard);
-    left = singles_left(pool);
-    taken = ps_frame_pool_in_use(pool);
-    if (EXPECT(left < SPARE)) {
-        EXPECT_STATUS(ps_frame_pool_alloc_scattered(pool, left + 1, PS_FRAME_USER, 0, frames),
-                      PS_NO_MEMORY);
-        EXPECT_EQ(ps_frame_pool_in_use(pool), taken);
-        EXPECT_OK(ps_frame_pool_alloc_scattered(pool, left, PS_FRAME_USER, 0, frames));
-        EXPECT_EQ(singles_left(pool), 0);
-        EXPECT_STATUS(ps_frame_pool_alloc(pool, PS_FRAME_4K, PS_FRAME_USER, 0, frames),
-                      PS_NO_MEMORY);
-        for (uint64_t i = 0; i < left; i++)
-            free_unit(test, frames[i], 1);
+    for (size_t i = 0; i < PS_ARRAY_SIZE(pages); i++) {
+        run.pages = ps_pages(pages[i]);
+        run.alignment = ps_is_power_of_two(pages[i]) ? pages[i] : 1;
+        if (ps_frame_pool_alloc_run(pool, &run, &first) != PS_OK)
+            continue; /* a small machine has no 1 GiB */
+        expect_other_sizes_refused(test, first, pages[i]);
+        frame_give_back(test, first, pages[i]);
+        EXPECT_STATUS(ps_frame_pool_free(pool, first, run.pages), PS_NOT_FOUND);
     }
-    release_hoard(test, &hoard);
     EXPECT_EQ(ps_frame_pool_in_use(pool), in_use);
+}
+
+/* ---- holders ---- */
+
+static void a_shared_unit_goes_with_its_last_holder(struct test *test)
+{
+    struct ps_frame_pool *pool = test->world->pool;
+    struct ps_frame_pool_snapshot before = frame_counts(test);
+    const struct ps_frame_run run = {ps_pages(4), 4, PS_FRAME_ANY, PS_FRAME_USER, 0};
+    struct ps_frame_info info;
+    ps_frame_t first;
+
+    REQUIRE_OK(ps_frame_pool_alloc_run(pool, &run, &first));
+    EXPECT_OK(ps_frame_pool_share(pool, first, ps_pages(4)));
+    EXPECT_OK(ps_frame_pool_share(pool, first, ps_pages(4)));
+    EXPECT_STATUS(ps_frame_pool_share(pool, first, ps_pages(3)), PS_WRONG_SIZE);
+    EXPECT_STATUS(ps_frame_pool_split(pool, first, ps_pages(4)), PS_ACCESS_DENIED);
+    for (uint64_t holders = 3; holders > 0; holders--) {
+        EXPECT_OK(ps_frame_pool_query(pool, first, &info));
+        EXPECT_EQ(info.holders, holders);
+        EXPECT_EQ(frame_counts(test).shared_units, before.shared_units + (holders > 1));
+        frame_give_back(test, first, 4);
+    }
+    EXPECT_STATUS(ps_frame_pool_free(pool, first, ps_pages(4)), PS_NOT_FOUND);
+    EXPECT_EQ(frame_counts(test).by_tag[PS_FRAME_USER], before.by_tag[PS_FRAME_USER]);
+    EXPECT_EQ(frame_counts(test).free, before.free);
 }
 
 /* ---- at random ---- */
@@ -280,14 +247,14 @@ static ps_status take_at_random(struct ps_frame_pool *pool, struct test_random *
 static void mark_unit(struct test *test, const struct unit *unit, uint64_t mark)
 {
     for (uint64_t i = 0; i < unit->pages; i++)
-        words_of(test, ps_frame_add(unit->first, i))[7] = mark + i;
+        scratch_words(test, ps_frame_add(unit->first, i))[7] = mark + i;
 }
 
 static void return_unit(struct test *test, struct unit *unit, uint64_t mark)
 {
     for (uint64_t i = 0; i < unit->pages; i++)
-        EXPECT_EQ(words_of(test, ps_frame_add(unit->first, i))[7], mark + i);
-    free_unit(test, unit->first, unit->pages);
+        EXPECT_EQ(scratch_words(test, ps_frame_add(unit->first, i))[7], mark + i);
+    frame_give_back(test, unit->first, unit->pages);
     unit->pages = 0;
 }
 
@@ -327,15 +294,34 @@ static void note_breach(void *context, const char *text, size_t length)
 static void validate_is_clean(struct test *test)
 {
     struct ps_sink notes = {note_breach, test};
-    struct ps_frame_pool_snapshot now;
-    uint64_t allocated = 0;
 
     EXPECT_OK(ps_frame_pool_validate(test->world->pool, &notes));
-    ps_frame_pool_snapshot(test->world->pool, &now);
+}
+
+static void the_snapshot_adds_up(struct test *test)
+{
+    struct ps_frame_pool_snapshot now = frame_counts(test);
+    uint64_t allocated = 0;
+    uint64_t in_zones = 0;
+    uint64_t free_in_zones = 0;
+
     for (unsigned tag = PS_FRAME_METADATA; tag < PS_FRAME_TAG_COUNT; tag++)
         allocated += now.by_tag[tag];
+    for (unsigned zone = 0; zone < PS_FRAME_ZONES; zone++) {
+        in_zones += now.managed_in[zone];
+        free_in_zones += now.free_in[zone];
+        EXPECT(now.free_in[zone] <= now.managed_in[zone]);
+    }
     EXPECT_EQ(now.free + allocated, now.managed);
+    EXPECT_EQ(now.free, now.by_tag[PS_FRAME_FREE]);
+    EXPECT_EQ(now.metadata, now.by_tag[PS_FRAME_METADATA]);
+    EXPECT_EQ(free_in_zones, now.free);
+    EXPECT_EQ(in_zones + test->world->pool->books_frames, now.managed);
     EXPECT_EQ(allocated - now.metadata, ps_frame_pool_in_use(test->world->pool));
+    EXPECT(now.available + now.free_in[PS_FRAME_ZONE_LOW] <= now.free);
+    EXPECT(now.free_late <= now.free);
+    EXPECT(now.whole_2m * 512 <= now.free);
+    EXPECT(now.whole_1g * 512 <= now.whole_2m);
 }
 
 static const struct test_case cases[] = {
@@ -345,9 +331,11 @@ static const struct test_case cases[] = {
     TEST_CASE(parts_and_other_sizes_are_refused),
     TEST_CASE(claim_overlap_is_refused),
     TEST_CASE(run_below_1mib_respects_limit),
-    TEST_CASE(scattered_is_all_or_nothing),
+    TEST_CASE(every_size_is_refused_but_the_right_one),
+    TEST_CASE(a_shared_unit_goes_with_its_last_holder),
     TEST_CASE(thousand_random_operations_leave_nothing),
     TEST_CASE(validate_is_clean),
+    TEST_CASE(the_snapshot_adds_up),
 };
 
 const struct test_suite suite_frame_pool_live = TEST_SUITE("frame_pool", cases);

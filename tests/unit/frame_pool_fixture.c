@@ -16,17 +16,19 @@ void pool_with(struct test *test, const struct sim_range *ranges, size_t count,
     if (!EXPECT(f.sim != NULL))
         return;
     if (EXPECT_OK(ps_frame_pool_init(&f.pool, &f.sim->machine, &f.sim->map))) {
-        ps_frame_pool_snapshot(&f.pool, &f.fresh);
+        f.fresh = pool_now(&f);
         body(test, &f);
         EXPECT_OK(ps_frame_pool_validate(&f.pool, &notes));
     }
     sim_machine_destroy(f.sim);
 }
 
-struct pool_state pool_state(const struct pool_fixture *f)
+struct pool_state pool_state(struct pool_fixture *f)
 {
-    struct pool_state state = {.memory = sim_machine_checksum(f->sim)};
+    struct pool_state state;
 
+    (void)ps_frame_pool_in_use(&f->pool);
+    state.memory = sim_machine_checksum(f->sim);
     memcpy(&state.pool, &f->pool, sizeof(state.pool));
     return state;
 }
@@ -42,13 +44,25 @@ void pool_expect_same(struct test *test, const struct pool_fixture *f,
         test_note(test, "by %s", what);
 }
 
-void pool_expect_fresh(struct test *test, struct pool_fixture *f)
+struct ps_frame_pool_snapshot pool_now(struct pool_fixture *f)
 {
     struct ps_frame_pool_snapshot now;
 
     ps_frame_pool_snapshot(&f->pool, &now);
+    return now;
+}
+
+void pool_expect_fresh(struct test *test, struct pool_fixture *f)
+{
+    struct ps_frame_pool_snapshot now;
+
+    ps_frame_pool_drain(&f->pool);
+    now = pool_now(f);
     EXPECT(memcmp(&now, &f->fresh, sizeof(now)) == 0);
     EXPECT_EQ(now.free, f->fresh.free);
+    EXPECT_EQ(now.available, f->fresh.available);
+    EXPECT_EQ(now.metadata, f->fresh.metadata);
+    EXPECT_EQ(now.whole_2m, f->fresh.whole_2m);
     EXPECT_EQ(ps_frame_pool_in_use(&f->pool), 0);
 }
 
@@ -97,6 +111,7 @@ void pool_expect_unit(struct test *test, struct pool_fixture *f, uint64_t frame,
     EXPECT_EQ(info.tag, pages == 0 ? PS_FRAME_FREE : tag);
     EXPECT_EQ(info.unit.number, unit);
     EXPECT_EQ(info.unit_pages.count, pages);
+    EXPECT_EQ(info.holders == 0, pages == 0);
     if (test->failures != failures)
         test_note(test, "frame 0x%" PS_PRIx, frame);
 }

@@ -34,16 +34,18 @@ void pool_with(struct test *test, const struct sim_range *ranges, size_t count,
     static void name##_in(struct test *test, struct pool_fixture *f)
 
 /*
- * 8 MiB from address 0. The map has frames 1 to 255 low and 256 to 2047 usable; the pool's
- * own are the last three: directory, bitmap, tags.
+ * 8 MiB from address 0: one tract of 16 MiB. The map has frames 1 to 255 low and 256 to 2047
+ * usable; what the pool sets aside are the last three: small arrays, tract lines, bits. One
+ * frame more is kept back for the tag bytes.
  */
 #define POOL_SMALL SIM_RAM(0, 2048)
 enum {
     SMALL_FRAMES = 2048,
     SMALL_METADATA = 3,
     SMALL_LOW = 255,
-    SMALL_SINGLES = 2048 - 256 - SMALL_METADATA,
-    SMALL_LAST = 2048 - SMALL_METADATA - 1, /* the highest frame that is free at first */
+    SMALL_FREE = 2048 - 1 - SMALL_METADATA,          /* at first, low ones included */
+    SMALL_SINGLES = 2048 - 256 - SMALL_METADATA - 1, /* that can be handed out one by one */
+    SMALL_LAST = 2048 - SMALL_METADATA - 1,          /* the highest frame that is free at first */
 };
 
 /* What a failed call must leave alone. */
@@ -52,7 +54,8 @@ struct pool_state {
     uint64_t memory;
 };
 
-struct pool_state pool_state(const struct pool_fixture *f);
+/* Taken after a question, which settles what processors have counted by themselves. */
+struct pool_state pool_state(struct pool_fixture *f);
 void pool_expect_same(struct test *test, const struct pool_fixture *f,
                       const struct pool_state *before, const char *what);
 
@@ -64,7 +67,10 @@ void pool_expect_same(struct test *test, const struct pool_fixture *f,
         pool_expect_same(test, f, &state_before, #call); \
     } while (0)
 
-/* The pool counts what it counted right after init. */
+/* What the pool counts now. */
+struct ps_frame_pool_snapshot pool_now(struct pool_fixture *f);
+
+/* The pool counts what it counted right after init. Its processors' hints are dropped first. */
 void pool_expect_fresh(struct test *test, struct pool_fixture *f);
 
 /* Calls that are expected to succeed; the first frame, or 0. */

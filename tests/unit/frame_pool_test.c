@@ -29,11 +29,50 @@ static void every_call_on_no_pool_is_refused(struct test *test)
         EXPECT_STATUS(ps_frame_pool_split(p, ps_frame(1), ps_pages(1)), expected);
         EXPECT_STATUS(ps_frame_pool_query(p, ps_frame(1), &info), expected);
         EXPECT_STATUS(ps_frame_pool_validate(p, NULL), expected);
-        EXPECT_EQ(ps_frame_pool_in_use(p), 0);
-        ps_frame_pool_fail_after(p, 0, true);
     }
-    EXPECT(!empty.fail_armed);
-    EXPECT(empty.machine == NULL);
+}
+
+static void every_instrument_on_no_pool_is_refused(struct test *test)
+{
+    const struct ps_frame_watermarks watermarks = {.high = 1};
+    struct ps_frame_pool empty = {0};
+    struct ps_frame_pool *const pools[] = {NULL, &empty};
+
+    for (size_t i = 0; i < PS_ARRAY_SIZE(pools); i++) {
+        struct ps_frame_pool *p = pools[i];
+        ps_status expected = p == NULL ? PS_INVALID_ARGS : PS_BAD_STATE;
+
+        EXPECT_STATUS(ps_frame_pool_share(p, ps_frame(1), ps_pages(1)), expected);
+        EXPECT_STATUS(ps_frame_pool_lend(p, ps_frame(1)), expected);
+        EXPECT_STATUS(ps_frame_pool_cancel_loan(p, ps_frame(1)), expected);
+        EXPECT_STATUS(ps_frame_pool_end_loan(p, ps_frame(1), PS_FRAME_USER), expected);
+        EXPECT_STATUS(ps_frame_pool_watch(p, &watermarks), expected);
+        EXPECT_STATUS(ps_frame_pool_set_wait_level(p, 1), expected);
+        EXPECT_STATUS(ps_frame_pool_fill(p, 8), expected);
+        EXPECT_STATUS(ps_frame_pool_quarantine(p, 1), expected);
+    }
+}
+
+static void no_pool_has_nothing_to_count(struct test *test)
+{
+    const struct ps_frame_pool zero = {0};
+    const struct ps_frame_pool_snapshot nothing = {0};
+    struct ps_frame_pool empty = {0};
+    struct ps_frame_pool *const pools[] = {NULL, &empty};
+
+    for (size_t i = 0; i < PS_ARRAY_SIZE(pools); i++) {
+        struct ps_frame_pool *p = pools[i];
+        struct ps_frame_pool_snapshot now = {.free = 1, .whole_1g = 1};
+
+        EXPECT_EQ(ps_frame_pool_in_use(p), 0);
+        for (unsigned size = PS_FRAME_4K; size <= PS_FRAME_1G; size++)
+            EXPECT_EQ(ps_frame_pool_whole(p, (enum ps_frame_size)size), 0);
+        ps_frame_pool_drain(p);
+        ps_frame_pool_fail_after(p, 0, true);
+        ps_frame_pool_snapshot(p, &now);
+        EXPECT(memcmp(&now, &nothing, sizeof(now)) == 0);
+    }
+    EXPECT(memcmp(&empty, &zero, sizeof(empty)) == 0);
 }
 
 /* ---- single frames ---- */
@@ -46,8 +85,9 @@ POOL_CASE(a_single_frame_is_tagged_and_comes_back, POOL_SMALL)
     EXPECT(frame.number >= 256 && frame.number <= SMALL_LAST);
     pool_expect_unit(test, f, frame.number, frame.number, 1, PS_FRAME_STACK);
     EXPECT_EQ(ps_frame_pool_in_use(&f->pool), 1);
-    EXPECT_EQ(f->pool.free_frames, f->fresh.free - 1);
-    EXPECT_EQ(f->pool.tagged[PS_FRAME_STACK], 1);
+    EXPECT_EQ(pool_now(f).by_tag[PS_FRAME_STACK], 1);
+    EXPECT_EQ(pool_now(f).units_4k, 2); /* and the tag bytes */
+    EXPECT_EQ(pool_now(f).available, f->fresh.available - 1);
     pool_free(test, f, frame.number, 1);
     pool_expect_unit(test, f, frame.number, frame.number, 0, PS_FRAME_FREE);
     pool_expect_fresh(test, f);
@@ -55,7 +95,8 @@ POOL_CASE(a_single_frame_is_tagged_and_comes_back, POOL_SMALL)
 
 POOL_CASE(bad_arguments_of_alloc_are_refused, POOL_SMALL)
 {
-    const enum ps_frame_tag bad_tags[] = {PS_FRAME_FREE, PS_FRAME_METADATA, PS_FRAME_TAG_COUNT};
+    const enum ps_frame_tag bad_tags[] = {PS_FRAME_FREE,   PS_FRAME_METADATA, PS_FRAME_QUARANTINED,
+                                          PS_FRAME_LOANED, PS_FRAME_DAMAGED,  PS_FRAME_TAG_COUNT};
     struct ps_frame_pool *p = &f->pool;
     ps_frame_t frame = ps_frame(77);
 
@@ -68,11 +109,16 @@ POOL_CASE(bad_arguments_of_alloc_are_refused, POOL_SMALL)
         EXPECT_REFUSED(ps_frame_pool_alloc_scattered(p, 1, tag, 0, &frame), PS_INVALID_ARGS);
         EXPECT_REFUSED(ps_frame_pool_claim(p, ps_frame(300), ps_pages(1), tag), PS_INVALID_ARGS);
     }
-    EXPECT_REFUSED(ps_frame_pool_alloc(p, PS_FRAME_4K, PS_FRAME_USER, 2, &frame), PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_frame_pool_alloc(p, PS_FRAME_4K, PS_FRAME_USER, 8, &frame), PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_frame_pool_alloc(p, PS_FRAME_4K, PS_FRAME_USER, 0, NULL), PS_INVALID_ARGS);
+    EXPECT_EQ(ps_frame_pool_whole(p, (enum ps_frame_size)3), 0);
     EXPECT_REFUSED(ps_frame_pool_alloc(p, (enum ps_frame_size)3, PS_FRAME_USER, 0, &frame),
                    PS_INVALID_ARGS);
-    EXPECT_REFUSED(ps_frame_pool_alloc_scattered(p, 1, PS_FRAME_USER, 2, &frame), PS_INVALID_ARGS);
+    for (unsigned size = PS_FRAME_2M; size <= PS_FRAME_1G; size++)
+        EXPECT_REFUSED(ps_frame_pool_alloc(p, (enum ps_frame_size)size, PS_FRAME_USER,
+                                           PS_FRAME_BORROW, &frame),
+                       PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_frame_pool_alloc_scattered(p, 1, PS_FRAME_USER, 8, &frame), PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_frame_pool_alloc_scattered(p, 1, PS_FRAME_USER, 0, NULL), PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_frame_pool_claim(p, ps_frame(300), ps_pages(0), PS_FRAME_USER),
                    PS_INVALID_ARGS);
@@ -86,16 +132,19 @@ POOL_CASE(bad_arguments_of_alloc_run_are_refused, POOL_SMALL)
     struct ps_frame_run no_pages = good;
     struct ps_frame_run alignment = good;
     struct ps_frame_run flags = good;
+    struct ps_frame_run borrowed = good;
     ps_frame_t frame = ps_frame(77);
 
     no_pages.pages = ps_pages(0);
     alignment.alignment = 3;
-    flags.flags = 6;
+    flags.flags = 9;
+    borrowed.flags = PS_FRAME_BORROW;
     EXPECT_REFUSED(ps_frame_pool_alloc_run(&f->pool, NULL, &frame), PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_frame_pool_alloc_run(&f->pool, &good, NULL), PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_frame_pool_alloc_run(&f->pool, &no_pages, &frame), PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_frame_pool_alloc_run(&f->pool, &alignment, &frame), PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_frame_pool_alloc_run(&f->pool, &flags, &frame), PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_frame_pool_alloc_run(&f->pool, &borrowed, &frame), PS_INVALID_ARGS);
     EXPECT_EQ(frame.number, 77);
 }
 
@@ -104,9 +153,11 @@ POOL_CASE(frames_run_out_at_the_last_one_and_all_come_back, POOL_SMALL)
     static uint64_t taken[SMALL_SINGLES];
     ps_frame_t more = ps_frame(77);
 
+    EXPECT_EQ(f->fresh.available, SMALL_SINGLES);
     for (uint64_t i = 0; i < SMALL_SINGLES; i++)
         taken[i] = pool_single(test, f);
-    EXPECT_EQ(f->pool.free_frames, SMALL_LOW);
+    EXPECT_EQ(pool_now(f).free, SMALL_LOW);
+    EXPECT_EQ(ps_frame_pool_whole(&f->pool, PS_FRAME_4K), 0);
     EXPECT_REFUSED(ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0, &more),
                    PS_NO_MEMORY);
     EXPECT_EQ(more.number, 77);
@@ -118,39 +169,57 @@ POOL_CASE(frames_run_out_at_the_last_one_and_all_come_back, POOL_SMALL)
     pool_expect_fresh(test, f);
 }
 
-POOL_CASE(a_zeroed_frame_is_zero_and_others_are_not_touched, POOL_SMALL)
+static bool frames_are_zero(const struct pool_fixture *f, ps_frame_t first, uint64_t pages)
 {
     static const uint8_t zeros[4096];
-    struct ps_frame_run run = {ps_pages(3), 0, PS_FRAME_ANY, PS_FRAME_USER, PS_FRAME_ZERO};
+
+    for (uint64_t i = 0; i < pages; i++)
+        if (memcmp(ps_hw_frame(&f->sim->machine, ps_frame_add(first, i)), zeros, sizeof(zeros)) !=
+            0)
+            return false;
+    return true;
+}
+
+static uint64_t first_word(const struct pool_fixture *f, uint64_t frame)
+{
+    return *(uint64_t *)ps_hw_frame(&f->sim->machine, ps_frame(frame));
+}
+
+POOL_CASE(a_zeroed_frame_is_zero_and_others_are_not_touched, POOL_SMALL)
+{
+    struct ps_frame_run run = {ps_pages(700), 0, PS_FRAME_ANY, PS_FRAME_USER, PS_FRAME_ZERO};
     ps_frame_t frame;
     ps_frame_t scattered[2];
 
-    frame = ps_frame(pool_single(test, f));
-    EXPECT_EQ(*(uint64_t *)ps_hw_frame(&f->sim->machine, frame), SIM_JUNK_WORD);
+    EXPECT_EQ(first_word(f, pool_single(test, f)), SIM_JUNK_WORD);
+    REQUIRE_OK(ps_frame_pool_alloc(&f->pool, PS_FRAME_2M, PS_FRAME_USER, PS_FRAME_ZERO, &frame));
+    EXPECT(frames_are_zero(f, frame, 512));
+    EXPECT_EQ(first_word(f, frame.number - 1), SIM_JUNK_WORD);
+    EXPECT_EQ(first_word(f, frame.number + 512), SIM_JUNK_WORD);
     REQUIRE_OK(ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, PS_FRAME_ZERO, &frame));
-    EXPECT(memcmp(ps_hw_frame(&f->sim->machine, frame), zeros, sizeof(zeros)) == 0);
+    EXPECT(frames_are_zero(f, frame, 1));
     REQUIRE_OK(ps_frame_pool_alloc_run(&f->pool, &run, &frame));
-    for (uint64_t i = 0; i < 3; i++)
-        EXPECT(memcmp(ps_hw_frame(&f->sim->machine, ps_frame_add(frame, i)), zeros,
-                      sizeof(zeros)) == 0);
-    EXPECT_EQ(*(uint64_t *)ps_hw_frame(&f->sim->machine, ps_frame_add(frame, 3)), SIM_JUNK_WORD);
+    EXPECT(frames_are_zero(f, frame, 700));
+    EXPECT_EQ(first_word(f, frame.number + 700), SIM_JUNK_WORD);
     REQUIRE_OK(ps_frame_pool_alloc_scattered(&f->pool, 2, PS_FRAME_USER, PS_FRAME_ZERO, scattered));
-    for (uint64_t i = 0; i < 2; i++)
-        EXPECT(memcmp(ps_hw_frame(&f->sim->machine, scattered[i]), zeros, sizeof(zeros)) == 0);
+    EXPECT(frames_are_zero(f, scattered[0], 1) && frames_are_zero(f, scattered[1], 1));
 }
 
-POOL_CASE(single_frames_leave_whole_2m_alone_while_they_can, POOL_SMALL)
+POOL_CASE(a_dirty_frame_is_zero_only_for_who_asks, POOL_SMALL)
 {
-    struct ps_frame_pool_snapshot now;
+    uint64_t frame = pool_single(test, f);
+    ps_frame_t again;
 
-    EXPECT_EQ(f->fresh.free_2m, 2);
-    for (unsigned i = 0; i < 256 + 509; i++)
-        (void)pool_single(test, f);
-    ps_frame_pool_snapshot(&f->pool, &now);
-    EXPECT_EQ(now.free_2m, 2);
-    (void)pool_single(test, f);
-    ps_frame_pool_snapshot(&f->pool, &now);
-    EXPECT_EQ(now.free_2m, 1);
+    memset(ps_hw_frame(&f->sim->machine, ps_frame(frame)), 0x5a, 4096);
+    pool_free(test, f, frame, 1);
+    ps_frame_pool_drain(&f->pool);
+    EXPECT_EQ(pool_single(test, f), frame);
+    EXPECT_EQ(first_word(f, frame), 0x5a5a5a5a5a5a5a5a);
+    pool_free(test, f, frame, 1);
+    ps_frame_pool_drain(&f->pool);
+    REQUIRE_OK(ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, PS_FRAME_ZERO, &again));
+    EXPECT_EQ(again.number, frame);
+    EXPECT(frames_are_zero(f, again, 1));
 }
 
 /* ---- larger frames ---- */
@@ -181,18 +250,18 @@ POOL_CASE(a_run_has_its_size_and_alignment, POOL_SMALL)
 {
     uint64_t odd = pool_run(test, f, 3, 0, UINT64_MAX);
     uint64_t aligned = pool_run(test, f, 5, 64, UINT64_MAX);
-    uint64_t next = pool_run(test, f, 61, 1, UINT64_MAX);
+    uint64_t next = pool_run(test, f, 60, 1, UINT64_MAX);
 
     EXPECT_EQ(odd, 256);
     EXPECT_EQ(aligned, 320);
-    EXPECT_EQ(next, 259);
+    EXPECT_EQ(next, 260); /* frame 259 has the tag bytes */
     EXPECT(pool_is_free(f, 325));
     pool_expect_unit(test, f, 258, 256, 3, PS_FRAME_USER);
     pool_expect_unit(test, f, 324, 320, 5, PS_FRAME_USER);
-    pool_expect_unit(test, f, 319, 259, 61, PS_FRAME_USER);
+    pool_expect_unit(test, f, 319, 260, 60, PS_FRAME_USER);
     pool_free(test, f, odd, 3);
     pool_free(test, f, aligned, 5);
-    pool_free(test, f, next, 61);
+    pool_free(test, f, next, 60);
     pool_expect_fresh(test, f);
 }
 
@@ -200,14 +269,18 @@ POOL_CASE(a_run_that_cannot_be_is_no_space_or_no_memory, POOL_SMALL)
 {
     uint64_t first = 77;
 
-    EXPECT_REFUSED(pool_try_run(f, SMALL_SINGLES + 1, 1, UINT64_MAX, &first), PS_NO_MEMORY);
+    EXPECT_REFUSED(pool_try_run(f, SMALL_SINGLES + 2, 1, UINT64_MAX, &first), PS_NO_MEMORY);
     EXPECT_REFUSED(pool_try_run(f, UINT64_MAX, 1, UINT64_MAX, &first), PS_NO_MEMORY);
     EXPECT_REFUSED(pool_try_run(f, SMALL_SINGLES, 512, UINT64_MAX, &first), PS_NO_SPACE);
     EXPECT_REFUSED(pool_try_run(f, 1, 4096, UINT64_MAX, &first), PS_NO_SPACE);
     EXPECT_REFUSED(pool_try_run(f, 1, (uint64_t)1 << 63, UINT64_MAX, &first), PS_NO_SPACE);
     EXPECT_EQ(first, 77);
-    EXPECT_EQ(pool_run(test, f, SMALL_SINGLES, 256, UINT64_MAX), 256);
+    /* Of the frame that is kept back for its tags the run has need: they are in a low one. */
+    EXPECT_EQ(pool_run(test, f, SMALL_SINGLES + 1, 256, UINT64_MAX), 256);
+    EXPECT_EQ(pool_now(f).free, SMALL_LOW - 1);
     EXPECT_REFUSED(pool_try_run(f, 1, 1, UINT64_MAX, &first), PS_NO_MEMORY);
+    pool_free(test, f, 256, SMALL_SINGLES + 1);
+    pool_expect_fresh(test, f);
 }
 
 POOL_CASE(a_busy_frame_in_the_way_is_skipped, POOL_SMALL)
@@ -216,8 +289,9 @@ POOL_CASE(a_busy_frame_in_the_way_is_skipped, POOL_SMALL)
 
     EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(1100), ps_pages(1), PS_FRAME_USER));
     EXPECT_EQ(pool_run(test, f, 900, 1, UINT64_MAX), 1101);
-    EXPECT_EQ(pool_run(test, f, 844, 1, UINT64_MAX), 256);
-    EXPECT_REFUSED(pool_try_run(f, 845, 1, UINT64_MAX, &first), PS_NO_MEMORY);
+    /* The tag bytes are in the lowest frame. */
+    EXPECT_REFUSED(pool_try_run(f, 844, 1, UINT64_MAX, &first), PS_NO_SPACE);
+    EXPECT_EQ(pool_run(test, f, 843, 1, UINT64_MAX), 257);
     EXPECT_REFUSED(pool_try_run(f, 45, 1, UINT64_MAX, &first), PS_NO_MEMORY);
     EXPECT_EQ(pool_run(test, f, 44, 1, UINT64_MAX), 2001);
 }
@@ -245,7 +319,7 @@ POOL_CASE(low_memory_is_given_only_to_who_names_it, POOL_SMALL)
     EXPECT_REFUSED(pool_try_run(f, 1, 1, 0xff, &first), PS_NO_MEMORY);
     pool_free(test, f, 1, 200);
     EXPECT_REFUSED(pool_try_run(f, 1, 1, 0, &first), PS_NO_MEMORY);
-    EXPECT_EQ(pool_run(test, f, SMALL_SINGLES, 1, UINT64_MAX), 256);
+    EXPECT_EQ(pool_run(test, f, SMALL_SINGLES, 1, UINT64_MAX), 257);
     EXPECT_REFUSED(pool_try_run(f, 1, 1, 0xfffff, &first), PS_NO_MEMORY);
     EXPECT_EQ(pool_run(test, f, 1, 128, 0xff), 128);
 }
@@ -257,11 +331,14 @@ POOL_CASE(a_claim_takes_exactly_its_frames, POOL_SMALL)
     EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(700), ps_pages(20), PS_FRAME_LENT));
     pool_expect_unit(test, f, 719, 700, 20, PS_FRAME_LENT);
     EXPECT(pool_is_free(f, 699) && pool_is_free(f, 720));
-    EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(1), ps_pages(699), PS_FRAME_LENT));
+    /* The tag bytes of all three are in frame 256. */
+    EXPECT_REFUSED(ps_frame_pool_claim(&f->pool, ps_frame(1), ps_pages(256), PS_FRAME_LENT),
+                   PS_ALREADY_EXISTS);
+    EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(1), ps_pages(255), PS_FRAME_LENT));
     EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(SMALL_LAST), ps_pages(1), PS_FRAME_LENT));
-    EXPECT_EQ(ps_frame_pool_in_use(&f->pool), 20 + 699 + 1);
+    EXPECT_EQ(ps_frame_pool_in_use(&f->pool), 20 + 255 + 1);
     pool_free(test, f, 700, 20);
-    pool_free(test, f, 1, 699);
+    pool_free(test, f, 1, 255);
     pool_free(test, f, SMALL_LAST, 1);
     pool_expect_fresh(test, f);
 }
@@ -323,10 +400,11 @@ POOL_CASE(the_middle_of_a_unit_is_refused, POOL_SMALL)
 
 POOL_CASE(another_size_is_refused, POOL_SMALL)
 {
-    const uint64_t sizes[] = {1, 3, 5, 512, UINT64_MAX};
-    ps_frame_t first = ps_frame(pool_run(test, f, 4, 1, UINT64_MAX));
+    const uint64_t sizes[] = {1, 3, 5, 8, 512, UINT64_MAX};
+    const ps_frame_t first = ps_frame(1500);
 
-    (void)pool_run(test, f, 4, 1, UINT64_MAX);
+    EXPECT_OK(ps_frame_pool_claim(&f->pool, first, ps_pages(4), PS_FRAME_USER));
+    EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame_add(first, 4), ps_pages(4), PS_FRAME_USER));
     for (size_t i = 0; i < PS_ARRAY_SIZE(sizes); i++) {
         EXPECT_REFUSED(ps_frame_pool_free(&f->pool, first, ps_pages(sizes[i])), PS_WRONG_SIZE);
         EXPECT_REFUSED(ps_frame_pool_split(&f->pool, first, ps_pages(sizes[i])), PS_WRONG_SIZE);
@@ -356,7 +434,7 @@ POOL_CASE(the_pools_own_frames_are_refused, POOL_SMALL)
     for (uint64_t i = 1; i <= SMALL_METADATA; i++) {
         ps_frame_t frame = ps_frame(SMALL_LAST + i);
 
-        pool_expect_unit(test, f, frame.number, frame.number, 1, PS_FRAME_METADATA);
+        pool_expect_unit(test, f, frame.number, SMALL_LAST + 1, SMALL_METADATA, PS_FRAME_METADATA);
         EXPECT_REFUSED(ps_frame_pool_free(&f->pool, frame, ps_pages(1)), PS_ACCESS_DENIED);
         EXPECT_REFUSED(ps_frame_pool_split(&f->pool, frame, ps_pages(1)), PS_ACCESS_DENIED);
     }
@@ -387,7 +465,7 @@ POOL_CASE(scattered_frames_are_single_units, POOL_SMALL)
 
     EXPECT_REFUSED(ps_frame_pool_alloc_scattered(&f->pool, 0, PS_FRAME_HEAP, 0, NULL), PS_OK);
     EXPECT_OK(ps_frame_pool_alloc_scattered(&f->pool, 600, PS_FRAME_HEAP, 0, frames));
-    EXPECT_EQ(f->pool.tagged[PS_FRAME_HEAP], 600);
+    EXPECT_EQ(pool_now(f).by_tag[PS_FRAME_HEAP], 600);
     for (size_t i = 0; i < 600; i++) {
         pool_expect_unit(test, f, frames[i].number, frames[i].number, 1, PS_FRAME_HEAP);
         pool_free(test, f, frames[i].number, 1);
@@ -403,79 +481,21 @@ POOL_CASE(scattered_frames_are_all_or_nothing, POOL_SMALL)
         ps_frame_pool_alloc_scattered(&f->pool, SMALL_SINGLES + 1, PS_FRAME_HEAP, 0, frames),
         PS_NO_MEMORY);
     EXPECT_OK(ps_frame_pool_alloc_scattered(&f->pool, SMALL_SINGLES, PS_FRAME_HEAP, 0, frames));
-    EXPECT_EQ(f->pool.free_frames, SMALL_LOW);
+    EXPECT_EQ(pool_now(f).free, SMALL_LOW);
     EXPECT_REFUSED(ps_frame_pool_alloc_scattered(&f->pool, 1, PS_FRAME_HEAP, 0, frames),
                    PS_NO_MEMORY);
 }
 
-/* ---- the test instrument ---- */
-
-static ps_status give_something(struct pool_fixture *f, unsigned kind)
-{
-    uint64_t first = 0;
-    ps_frame_t frames[3];
-
-    switch (kind) {
-    case 0:
-        return ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0, frames);
-    case 1:
-        return ps_frame_pool_alloc_scattered(&f->pool, 3, PS_FRAME_USER, 0, frames);
-    case 2:
-        return pool_try_run(f, 2, 1, UINT64_MAX, &first);
-    case 3:
-        return ps_frame_pool_claim(&f->pool, ps_frame(1500), ps_pages(2), PS_FRAME_USER);
-    default:
-        return ps_frame_pool_alloc(&f->pool, PS_FRAME_2M, PS_FRAME_USER, 0, frames);
-    }
-}
-
-POOL_CASE(every_giving_call_can_be_made_to_fail_once, POOL_SMALL)
-{
-    for (unsigned kind = 0; kind < 5; kind++) {
-        uint64_t free_before;
-
-        ps_frame_pool_fail_after(&f->pool, 1, false);
-        (void)pool_single(test, f);
-        free_before = f->pool.free_frames;
-        EXPECT_STATUS(give_something(f, kind), PS_NO_MEMORY);
-        EXPECT_EQ(f->pool.free_frames, free_before);
-        EXPECT_OK(give_something(f, kind));
-    }
-}
-
-POOL_CASE(failing_for_good_lasts_until_it_is_switched_off, POOL_SMALL)
-{
-    ps_frame_pool_fail_after(&f->pool, 0, true);
-    for (unsigned kind = 0; kind < 10; kind++)
-        EXPECT_REFUSED(give_something(f, kind % 5), PS_NO_MEMORY);
-    ps_frame_pool_fail_after(&f->pool, UINT64_MAX, false);
-    for (unsigned kind = 0; kind < 5; kind++)
-        EXPECT_OK(give_something(f, kind));
-}
-
-POOL_CASE(calls_that_give_nothing_do_not_count_as_successes, POOL_SMALL)
-{
-    uint64_t first = 0;
-    uint64_t single;
-
-    ps_frame_pool_fail_after(&f->pool, 1, true);
-    EXPECT_STATUS(pool_try_run(f, 4096, 1, UINT64_MAX, &first), PS_NO_MEMORY);
-    EXPECT_STATUS(pool_try_run(f, 0, 1, UINT64_MAX, &first), PS_INVALID_ARGS);
-    EXPECT_STATUS(ps_frame_pool_claim(&f->pool, ps_frame(0), ps_pages(1), PS_FRAME_USER),
-                  PS_NOT_FOUND);
-    single = pool_single(test, f);
-    pool_free(test, f, single, 1);
-    EXPECT_STATUS(pool_try_run(f, 1, 1, UINT64_MAX, &first), PS_NO_MEMORY);
-}
-
 static const struct test_case cases[] = {
     TEST_CASE(every_call_on_no_pool_is_refused),
+    TEST_CASE(every_instrument_on_no_pool_is_refused),
+    TEST_CASE(no_pool_has_nothing_to_count),
     TEST_CASE(a_single_frame_is_tagged_and_comes_back),
     TEST_CASE(bad_arguments_of_alloc_are_refused),
     TEST_CASE(bad_arguments_of_alloc_run_are_refused),
     TEST_CASE(frames_run_out_at_the_last_one_and_all_come_back),
     TEST_CASE(a_zeroed_frame_is_zero_and_others_are_not_touched),
-    TEST_CASE(single_frames_leave_whole_2m_alone_while_they_can),
+    TEST_CASE(a_dirty_frame_is_zero_only_for_who_asks),
     TEST_CASE(a_2m_frame_is_aligned_and_one_unit),
     TEST_CASE(a_run_has_its_size_and_alignment),
     TEST_CASE(a_run_that_cannot_be_is_no_space_or_no_memory),
@@ -493,9 +513,6 @@ static const struct test_case cases[] = {
     TEST_CASE(a_split_unit_goes_back_in_parts),
     TEST_CASE(scattered_frames_are_single_units),
     TEST_CASE(scattered_frames_are_all_or_nothing),
-    TEST_CASE(every_giving_call_can_be_made_to_fail_once),
-    TEST_CASE(failing_for_good_lasts_until_it_is_switched_off),
-    TEST_CASE(calls_that_give_nothing_do_not_count_as_successes),
 };
 
 const struct test_suite suite_frame_pool = TEST_SUITE("frame_pool_calls", cases);

@@ -408,7 +408,7 @@ STAGE_CASE(boot_services_memory_joins_direct_map_and_pool)
     EXPECT_OK(ps_stage_reclaim_boot_services(f->stage));
     ps_frame_pool_snapshot(&f->stage->pool, &after);
     EXPECT_EQ(after.managed, before.managed + 39 + 200 + 1200);
-    EXPECT_EQ(after.free_below_1mib, before.free_below_1mib + 39);
+    EXPECT_EQ(after.free_in[PS_FRAME_ZONE_LOW], before.free_in[PS_FRAME_ZONE_LOW] + 39);
     EXPECT_EQ(ps_memory_map_total(&f->stage->map, PS_MEMORY_BOOT_SERVICES).count, 0);
     EXPECT_EQ(ps_memory_map_total(&f->stage->map, PS_MEMORY_LOW).count, 119 + 39);
     f->reclaimed = true;
@@ -467,7 +467,7 @@ STAGE_CASE(validate_sees_damage_in_every_layer)
     uint64_t *root = ps_hw_frame(&f->sim->machine, stage->table.root);
 
     expect_damage_seen(test, f, &stage->map.ranges[2].pages.count, 0, "memory map:");
-    expect_damage_seen(test, f, &stage->pool.free_frames, stage->pool.free_frames + 1,
+    expect_damage_seen(test, f, &stage->pool.totals.managed, stage->pool.totals.managed + 1,
                        "frame pool:");
     expect_damage_seen(test, f, &stage->table.counters.tables, 1, "page table:");
     expect_damage_seen(test, f, &root[3], (uint64_t)1 << 20, "page table:");

@@ -135,12 +135,12 @@ VIRTUAL_CASE(the_last_free_frames_can_be_had, .guard = 1)
     uint64_t taken = 0;
     uint64_t page = virtual_take(test, f, 1); /* makes the tables */
 
-    while (f->pool.free_frames > 3 && taken < VIRTUAL_FRAMES &&
+    while (ps_frame_pool_whole(&f->pool, PS_FRAME_4K) > 3 && taken < VIRTUAL_FRAMES &&
            ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0, &frames[taken]) == PS_OK)
         taken++;
     EXPECT_STATUS(virtual_try(f, 4), PS_NO_MEMORY);
     EXPECT_EQ(virtual_take(test, f, 3), page + 2);
-    EXPECT_EQ(f->pool.free_frames, 0);
+    EXPECT_EQ(ps_frame_pool_whole(&f->pool, PS_FRAME_4K), 0);
     for (; taken > 0; taken--)
         EXPECT_OK(ps_frame_pool_free(&f->pool, frames[taken - 1], ps_pages(1)));
 }
