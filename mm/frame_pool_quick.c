@@ -20,19 +20,25 @@ uint32_t ps_pool_this_processor(const struct ps_frame_pool *pool)
     return pool->shared ? pool->machine->processor(pool->machine->processor_context) : 0;
 }
 
-/* The tract is ours, unless somebody is exclusive. */
-static inline bool begin(struct ps_frame_pool *pool, struct ps_frame_processor *own,
+/*
+ * The tract is ours. Whoever is exclusive is waited for, and not joined: two processors whose
+ * calls turned exclusive because the other's was would never get out of that again.
+ */
+static inline void begin(struct ps_frame_pool *pool, struct ps_frame_processor *own,
                          struct ps_frame_tract *tract)
 {
-    atomic_store_explicit(&own->active, 1, memory_order_relaxed);
-    while (atomic_exchange(&tract->lock, 1) != 0)
-        while (atomic_load_explicit(&tract->lock, memory_order_relaxed) != 0)
+    for (;;) {
+        atomic_store_explicit(&own->active, 1, memory_order_relaxed);
+        while (atomic_exchange(&tract->lock, 1) != 0)
+            while (atomic_load_explicit(&tract->lock, memory_order_relaxed) != 0)
+                __builtin_ia32_pause();
+        if (atomic_load(&pool->exclusive) == 0)
+            return;
+        atomic_store_explicit(&tract->lock, 0, memory_order_release);
+        atomic_store_explicit(&own->active, 0, memory_order_release);
+        while (atomic_load_explicit(&pool->exclusive, memory_order_relaxed) != 0)
             __builtin_ia32_pause();
-    if (atomic_load(&pool->exclusive) == 0)
-        return true;
-    atomic_store_explicit(&tract->lock, 0, memory_order_release);
-    atomic_store_explicit(&own->active, 0, memory_order_release);
-    return false;
+    }
 }
 
 static inline void end(struct ps_frame_processor *own, struct ps_frame_tract *tract)
@@ -325,7 +331,8 @@ alloc_shared(struct ps_frame_pool *pool, enum ps_frame_tag tag, unsigned flags, 
     struct ps_frame_tract *tract = own->hand.tract;
     uint64_t first = 0;
 
-    if (view_of(own) == pool->machine->direct_map && begin(pool, own, tract)) {
+    if (view_of(own) == pool->machine->direct_map) {
+        begin(pool, own, tract);
         first = get_alone(pool, own, tag);
         end(own, tract);
     }
@@ -478,10 +485,9 @@ static __attribute__((noinline)) ps_status free_shared(struct ps_frame_pool *poo
     if (hand != NULL) {
         struct ps_frame_tract *tract = hand->tract;
 
-        if (begin(pool, own, tract)) {
-            done = put_alone(pool, own, hand, frame);
-            end(own, tract);
-        }
+        begin(pool, own, tract);
+        done = put_alone(pool, own, hand, frame);
+        end(own, tract);
     }
     return done ? PS_OK : ps_pool_free_slowly(pool, frame, 1);
 }
