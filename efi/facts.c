@@ -222,9 +222,11 @@ void facts_report_end(struct application *app, struct report *report)
     report_fact(report, "unexpected-interrupts", "%" PS_PRIu, traps_unexpected());
     report_fact(report, "page-table",
                 "{\"leaves_4k\":%" PS_PRIu ",\"leaves_2m\":%" PS_PRIu ",\"leaves_1g\":%" PS_PRIu
-                ",\"tables\":%" PS_PRIu ",\"demotions\":%" PS_PRIu ",\"rounds\":%" PS_PRIu "}",
+                ",\"tables\":%" PS_PRIu ",\"demotions\":%" PS_PRIu ",\"promotions\":%" PS_PRIu
+                ",\"rounds\":%" PS_PRIu "}",
                 tables.leaves[1], tables.leaves[2], tables.leaves[3], tables.tables,
-                tables.demotions, tables.rounds);
+                tables.demotions[2] + tables.demotions[3],
+                tables.promotions[2] + tables.promotions[3], tables.rounds);
     if (app->config.log == CONFIG_LOG_VERBOSE)
         dump_layers(app, report);
 }

@@ -143,7 +143,7 @@ ps_status ps_page_table_share_upper(struct ps_page_table *table, const struct ps
     if (!ps_page_table_is_created(table) || !ps_page_table_is_created(from) ||
         table->levels != from->levels)
         return PS_BAD_STATE;
-    ps_lock_acquire(&table->lock);
+    ps_page_table_lock(table);
     ours = (uint64_t *)ps_hw_frame(table->machine, table->root) + half;
     /* Entries of anchored tables stay as they are, but for a number that is not copied. */
     theirs = (const uint64_t *)ps_hw_frame(from->machine, from->root) + half;
@@ -202,8 +202,8 @@ struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table
 
     if (table == NULL || !ps_page_table_is_created(table))
         return counters;
-    ps_lock_acquire(&table->lock);
+    ps_page_table_lock(table);
     counters = table->counters;
-    ps_lock_release(&table->lock);
+    ps_page_table_unlock(table);
     return counters;
 }

@@ -21,10 +21,35 @@ static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
     ps_hull_add(&protect->hull, ps_piece_range(piece));
 }
 
+/* The same for all leaves of a table of 4 KiB pages. */
+static void protect_small(struct protect *protect, struct ps_piece *piece)
+{
+    uint64_t bits = protect->bits[1];
+    uint64_t *entry = piece->entry;
+    uint64_t count = piece->count;
+    struct ps_hull hull = {0};
+
+    for (uint64_t n = 0; n < count; n++) {
+        uint64_t old = ps_hw_entry_load(&entry[n]);
+
+        if (!ps_entry_is_present(old) || old == ps_entry_with_bits(old, bits, 1))
+            continue;
+        while (!ps_entry_change(&entry[n], old, ps_entry_with_bits(old, bits, 1)))
+            old = ps_hw_entry_load(&entry[n]);
+        ps_hull_add(&hull, (struct ps_page_range){n, n});
+    }
+    ps_hull_add_within(&protect->hull, piece, &hull);
+    ps_piece_skip(piece, count);
+}
+
 static bool protect_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     struct protect *protect = (struct protect *)(void *)walk;
 
+    if (piece->level == 1) {
+        protect_small(protect, piece);
+        return true;
+    }
     for (; piece->count != 0; ps_piece_next(piece)) {
         uint64_t entry = ps_hw_entry_load(piece->entry);
 
@@ -49,14 +74,19 @@ static ps_status protect_range(struct ps_page_table *table, struct ps_page_range
     struct protect protect = {
         .walk = {.table = table, .visit = protect_visit},
     };
-    ps_status status = ps_check_cuts(table, range);
+    ps_status status;
 
+    if (range.first == range.last && ps_protect_single(table, range.first, attr))
+        return PS_OK;
+    status = ps_check_cuts(table, range);
     if (status != PS_OK)
         return status;
     for (unsigned level = PS_LEAF_4K; level <= PS_LEAF_1G; level++)
         protect.bits[level] = ps_entry_leaf_bits(attr, level, table->machine);
     (void)ps_walk(&protect.walk, range);
     ps_hull_invalidate(table, &protect.hull);
+    if (protect.hull.found)
+        ps_promote_around(table, range);
     return PS_OK;
 }
 

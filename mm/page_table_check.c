@@ -268,6 +268,6 @@ ps_status ps_page_table_validate(struct ps_page_table *table, const struct ps_si
         return PS_INVALID_ARGS;
     if (!ps_page_table_is_created(table))
         return PS_BAD_STATE;
-    ps_lock_acquire(&table->lock);
+    ps_page_table_lock(table);
     return ps_page_table_leave(table, validate(table, sink));
 }

@@ -15,6 +15,7 @@ struct map {
     ps_attr_t attr;
     enum ps_existing existing;
     bool permanent;
+    bool small;       /* the caller wants no larger leaves */
     unsigned largest; /* leaf that addresses and frames allow */
     uint64_t leaf[4]; /* a leaf of frame 0, by level */
 
@@ -190,25 +191,44 @@ static void link_table(struct map *map, struct ps_piece *piece)
     table->counters.tables++;
 }
 
-/*
- * Leaves for the empty entries at the front, as far as the range covers them whole; how many.
- * This is where mapping spends its time: what does not depend on the page is outside the loop.
- */
+/* This is where mapping spends its time: what does not depend on the page is outside the loops. */
+static uint64_t fill_scattered(uint64_t *entry, uint64_t count, uint64_t bits,
+                               const ps_frame_t *frames)
+{
+    uint64_t n = 0;
+
+    for (; n < count && ps_hw_entry_load(&entry[n]) == 0; n++)
+        ps_hw_entry_store(&entry[n], bits | ps_phys_of_frame(frames[n]).addr);
+    return n;
+}
+
+static uint64_t fill_run(uint64_t *entry, uint64_t count, uint64_t leaf, uint64_t step)
+{
+    uint64_t n = 0;
+
+    for (; n < count && ps_hw_entry_load(&entry[n]) == 0; n++)
+        ps_hw_entry_store(&entry[n], leaf + n * step);
+    return n;
+}
+
+/* Leaves for the empty entries at the front, as far as the range covers them whole; how many. */
 static uint64_t fill_empty(struct map *map, struct ps_piece *piece)
 {
     unsigned level = piece->level;
     unsigned shift = ps_level_shift(level);
     uint64_t whole = ps_min(piece->count, (piece->last + 1 - piece->page) >> shift);
-    uint64_t *entry = piece->entry;
-    uint64_t n = 0;
+    uint64_t bits;
+    uint64_t n;
 
     if (level > map->largest || (piece->page & piece->mask) != 0)
         return 0;
-    for (; n < whole && ps_hw_entry_load(&entry[n]) == 0; n++) {
-        ps_frame_t frame = frame_for(map, piece->page + (n << shift));
-
-        ps_hw_entry_store(&entry[n], map->leaf[level] | ps_phys_of_frame(frame).addr);
-    }
+    bits = map->leaf[level];
+    if (map->frames != NULL)
+        n = fill_scattered(piece->entry, whole, bits,
+                           map->frames + (piece->page - map->first_page));
+    else
+        n = fill_run(piece->entry, whole, bits | ps_phys_of_frame(frame_for(map, piece->page)).addr,
+                     (piece->mask + 1) << PS_PAGE_SHIFT);
     ps_piece_skip(piece, n);
     piece->added += n;
     map->walk.table->counters.leaves[level] += n;
@@ -334,9 +354,12 @@ static ps_status run(struct map *map, struct ps_page_range range)
     if (!ps_walk(&map->walk, range))
         return map->status;
     status = ps_frames_reserve(table, map->needed, &map->reserve);
-    if (status == PS_OK)
-        apply_all(map, range);
-    return status;
+    if (status != PS_OK)
+        return status;
+    apply_all(map, range);
+    if (!map->small)
+        ps_promote_around(map->walk.table, range);
+    return PS_OK;
 }
 
 static bool frames_exist(const struct ps_machine *machine, const ps_frame_t *frames,
@@ -370,8 +393,8 @@ static ps_status enter_and_run(struct map *map, ps_virt_t va, ps_pages_t pages)
     return ps_page_table_leave(table, run(map, range));
 }
 
-ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va, const ps_frame_t *frames,
-                            ps_pages_t pages, ps_attr_t attr, enum ps_existing existing)
+static ps_status map_scattered(struct ps_page_table *table, ps_virt_t va, const ps_frame_t *frames,
+                               ps_pages_t pages, ps_attr_t attr, enum ps_existing existing)
 {
     struct map map = {
         .walk = {.table = table},
@@ -381,10 +404,33 @@ ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va, const ps_
         .largest = 1,
     };
 
+    return enter_and_run(&map, va, pages);
+}
+
+/* False, with nothing locked, when it is for the walker to say what is the matter. */
+static bool map_single(struct ps_page_table *table, ps_virt_t va, ps_frame_t frame, ps_attr_t attr)
+{
+    struct ps_page_range range;
+    ps_status status;
+    bool done;
+
+    if (!ps_page_table_enter(table, va, ps_pages(1), &range, &status))
+        return false;
+    done = frame.number <= ps_frame_largest(table->machine) &&
+           ps_map_single(table, range.first, frame, attr);
+    (void)ps_page_table_leave(table, PS_OK);
+    return done;
+}
+
+ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va, const ps_frame_t *frames,
+                            ps_pages_t pages, ps_attr_t attr, enum ps_existing existing)
+{
     if (table == NULL || !ps_attr_is_valid(attr) || (unsigned)existing > PS_EXISTING_UPGRADE ||
         (frames == NULL && pages.count != 0))
         return PS_INVALID_ARGS;
-    return enter_and_run(&map, va, pages);
+    if (pages.count == 1 && map_single(table, va, frames[0], attr))
+        return PS_OK;
+    return map_scattered(table, va, frames, pages, attr, existing);
 }
 
 ps_status ps_page_table_map_run(struct ps_page_table *table, ps_virt_t va, ps_frame_t first,
@@ -396,6 +442,7 @@ ps_status ps_page_table_map_run(struct ps_page_table *table, ps_virt_t va, ps_fr
         .attr = attr,
         .existing = PS_EXISTING_ERROR,
         .permanent = (flags & PS_MAP_PERMANENT) != 0,
+        .small = (flags & PS_MAP_SMALL) != 0,
     };
 
     if (table == NULL || !ps_attr_is_valid(attr) ||

@@ -135,8 +135,13 @@ struct ps_walk {
      */
     bool (*visit)(struct ps_walk *walk, struct ps_piece *piece);
 
-    /* NULL, or called when the table behind the next entry is done and counted. */
+    /*
+     * NULL, or called when the table behind the next entry is done and counted. About present
+     * tables that hold the whole range only when something in them was added, removed or
+     * retired, or when `leaves_all` is set.
+     */
     void (*leave)(struct ps_walk *walk, struct ps_piece *piece, const struct ps_piece *child);
+    bool leaves_all;
 };
 
 /* False when a visitor ended it. */
@@ -155,8 +160,11 @@ static inline bool ps_entry_change(uint64_t *entry, uint64_t from, uint64_t to)
 }
 
 /* The entry of `page` in a table of `level`. */
-uint64_t *ps_table_entry(const struct ps_page_table *table, ps_frame_t frame, unsigned level,
-                         uint64_t page);
+static inline uint64_t *ps_table_entry(const struct ps_page_table *table, ps_frame_t frame,
+                                       unsigned level, uint64_t page)
+{
+    return (uint64_t *)ps_hw_frame(table->machine, frame) + ps_level_index(page, level);
+}
 
 /* Where the way from the root to `page` ends: the first entry that is not a present table. */
 struct ps_place {
@@ -180,6 +188,15 @@ static inline void ps_hull_add(struct ps_hull *hull, struct ps_page_range range)
     hull->found = true;
 }
 
+/* Pages of a table of 4 KiB leaves, counted from the next entry of its piece. */
+static inline void ps_hull_add_within(struct ps_hull *hull, const struct ps_piece *piece,
+                                      const struct ps_hull *pages)
+{
+    if (pages->found)
+        ps_hull_add(hull, (struct ps_page_range){piece->page + pages->range.first,
+                                                 piece->page + pages->range.last});
+}
+
 /* Tell the gather, if there is something to tell. */
 void ps_hull_gather(const struct ps_page_table *table, const struct ps_hull *hull,
                     struct ps_tlb_gather *gather);
@@ -188,6 +205,20 @@ void ps_hull_invalidate(struct ps_page_table *table, const struct ps_hull *hull)
 
 /* Replace the large leaf at the front of the piece by a table of smaller ones. Cannot fail. */
 void ps_cut(struct ps_page_table *table, const struct ps_piece *piece);
+
+/*
+ * Where the table promotes by itself: the tables around a range that was just mapped or changed
+ * become large leaves, if they can. One round more if they do.
+ */
+void ps_promote_around(struct ps_page_table *table, struct ps_page_range range);
+
+/* ---- page_table_single.c: one page, in one descent; false: it takes more than that ---- */
+
+/* The page is absent, and becomes a leaf. The frame exists and the attributes are valid. */
+bool ps_map_single(struct ps_page_table *table, uint64_t page, ps_frame_t frame, ps_attr_t attr);
+bool ps_protect_single(struct ps_page_table *table, uint64_t page, ps_attr_t attr);
+bool ps_unmap_single(struct ps_page_table *table, uint64_t page,
+                     const struct ps_frame_release *release);
 
 /* ---- frames ---- */
 
@@ -224,6 +255,19 @@ ps_status ps_page_table_leave(struct ps_page_table *table, ps_status status);
 static inline bool ps_page_table_is_created(const struct ps_page_table *table)
 {
     return table->machine != NULL;
+}
+
+/* Where nobody else can come there is nothing to lock. */
+static inline void ps_page_table_lock(struct ps_page_table *table)
+{
+    if (table->machine->processors > 1)
+        ps_lock_acquire(&table->lock);
+}
+
+static inline void ps_page_table_unlock(struct ps_page_table *table)
+{
+    if (table->machine->processors > 1)
+        ps_lock_release(&table->lock);
 }
 
 /* PS_ACCESS_DENIED when some of the range lies under entries of another address space. */

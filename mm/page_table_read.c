@@ -78,8 +78,8 @@ void ps_page_table_for_each(struct ps_page_table *table,
 
     if (table == NULL || visit == NULL || !ps_page_table_is_created(table))
         return;
-    ps_lock_acquire(&table->lock);
+    ps_page_table_lock(table);
     if (ps_walk(&reader.walk, ps_range_of_space(table)))
         (void)show(&reader);
-    ps_lock_release(&table->lock);
+    ps_page_table_unlock(table);
 }

@@ -14,23 +14,51 @@ static struct retire *retire_of(struct ps_walk *walk)
     return (struct retire *)(void *)walk;
 }
 
+/* Whether a leaf was accessed or dirty interests nobody any more: so the write need not be locked.
+ */
 static void retire_leaf(struct retire *retire, struct ps_piece *piece)
 {
-    uint64_t old;
-
-    do
-        old = ps_hw_entry_load(piece->entry);
-    while (!ps_entry_change(piece->entry, old, ps_entry_retire(old)));
+    ps_hw_entry_store(piece->entry, ps_entry_retire(ps_hw_entry_load(piece->entry)));
     piece->retired++;
     retire->leaves++;
     retire->walk.table->counters.leaves[piece->level]--;
     ps_hull_add(&retire->hull, ps_piece_range(piece));
 }
 
+/* The same for all leaves of a table of 4 KiB pages; others' retired ones are covered as well. */
+static void retire_small(struct retire *retire, struct ps_piece *piece)
+{
+    uint64_t *entry = piece->entry;
+    uint64_t count = piece->count;
+    struct ps_hull hull = {0};
+    uint64_t retired = 0;
+
+    for (uint64_t n = 0; n < count; n++) {
+        uint64_t old = ps_hw_entry_load(&entry[n]);
+
+        if (old == 0)
+            continue;
+        ps_hull_add(&hull, (struct ps_page_range){n, n});
+        if (!ps_entry_is_present(old))
+            continue;
+        ps_hw_entry_store(&entry[n], ps_entry_retire(old));
+        retired++;
+    }
+    ps_hull_add_within(&retire->hull, piece, &hull);
+    piece->retired += retired;
+    retire->leaves += retired;
+    retire->walk.table->counters.leaves[1] -= retired;
+    ps_piece_skip(piece, count);
+}
+
 static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     struct retire *retire = retire_of(walk);
 
+    if (piece->level == 1) {
+        retire_small(retire, piece);
+        return true;
+    }
     for (; piece->count != 0; ps_piece_next(piece)) {
         uint64_t entry = ps_hw_entry_load(piece->entry);
 
@@ -162,10 +190,45 @@ static void sweep_leaf(struct sweep *sweep, struct ps_piece *piece, uint64_t ent
     add_released(sweep, ps_entry_leaf_frame(leaf, piece->level), ps_level_pages(piece->level));
 }
 
+/* The same for all leaves of a table of 4 KiB pages, which have no deposits. */
+static void sweep_small(struct sweep *sweep, struct ps_piece *piece)
+{
+    uint64_t *entry = piece->entry;
+    uint64_t count = piece->count;
+    uint64_t removed = 0;
+    uint64_t first = 0; /* of the frames side by side that nobody has been told of, */
+    uint64_t pages = 0; /* and how many */
+
+    for (uint64_t n = 0; n < count; n++) {
+        uint64_t old = ps_hw_entry_load(&entry[n]);
+        uint64_t frame = ps_entry_leaf_frame(ps_entry_unretire(old), 1).number;
+
+        if (!ps_entry_is_retired(old))
+            continue;
+        ps_hw_entry_store(&entry[n], 0);
+        removed++;
+        if (pages != 0 && frame != first + pages) {
+            add_released(sweep, ps_frame(first), pages);
+            pages = 0;
+        }
+        first = pages == 0 ? frame : first;
+        pages++;
+    }
+    if (pages != 0)
+        add_released(sweep, ps_frame(first), pages);
+    piece->removed += removed;
+    sweep->walk.table->retired -= removed;
+    ps_piece_skip(piece, count);
+}
+
 static bool sweep_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     struct sweep *sweep = sweep_of(walk);
 
+    if (piece->level == 1) {
+        sweep_small(sweep, piece);
+        return true;
+    }
     for (; piece->count != 0; ps_piece_next(piece)) {
         uint64_t entry = ps_hw_entry_load(piece->entry);
 
@@ -228,6 +291,8 @@ static ps_status unmap(struct ps_page_table *table, struct ps_page_range range,
     struct ps_tlb_gather gather;
     ps_status status;
 
+    if (range.first == range.last && ps_unmap_single(table, range.first, release))
+        return PS_OK;
     ps_tlb_gather_init(&gather, table->machine);
     status = retire_range(table, range, &gather);
     if (status != PS_OK || gather.empty)

@@ -60,32 +60,70 @@ static bool walk_piece(struct ps_walk *walk, struct ps_piece *piece)
     return false;
 }
 
-/* Short ranges lie in one table: the way down to it needs no visitor. */
+/* The entries from the root down that all lead to the whole of a range. */
+struct way {
+    uint64_t *entry[PS_LEVEL_MAX + 1]; /* by level */
+    unsigned level;                    /* of the first table that the range divides */
+};
+
+static void find_way(const struct ps_page_table *table, struct ps_page_range range, struct way *way)
+{
+    uint64_t differ = range.first ^ range.last;
+    unsigned level = table->levels;
+    uint64_t *entry = ps_table_entry(table, table->root, level, range.first);
+
+    while (differ >> ps_level_shift(level) == 0) {
+        uint64_t value = ps_hw_entry_load(entry);
+
+        if (!ps_entry_is_table(value, level))
+            break;
+        way->entry[level--] = entry;
+        entry = ps_table_entry(table, ps_entry_table_frame(value), level, range.first);
+    }
+    way->entry[level] = entry;
+    way->level = level;
+}
+
+static struct ps_piece piece_at(const struct way *way, unsigned level, struct ps_page_range range)
+{
+    unsigned shift = ps_level_shift(level);
+
+    return (struct ps_piece){
+        .entry = way->entry[level],
+        .count = (range.last >> shift) - (range.first >> shift) + 1,
+        .level = level,
+        .mask = ps_level_pages(level) - 1,
+        .page = range.first,
+        .last = range.last,
+    };
+}
+
+/*
+ * Short ranges lie in one table: the way down to it needs no visitor, and the way back only as
+ * far up as there is something to tell.
+ */
 bool ps_walk(struct ps_walk *walk, struct ps_page_range range)
 {
-    struct ps_piece way[PS_LEVEL_MAX];
-    unsigned depth = 0;
+    struct ps_piece piece;
+    struct way way;
     bool complete;
 
-    begin_piece(&way[0], walk->table, walk->table->root, walk->table->levels, range);
-    while (way[depth].count == 1 &&
-           ps_entry_is_table(ps_hw_entry_load(way[depth].entry), way[depth].level)) {
-        begin_child(&way[depth + 1], walk->table, &way[depth]);
-        depth++;
+    find_way(walk->table, range, &way);
+    piece = piece_at(&way, way.level, range);
+    complete = way.level == 1 ? walk->visit(walk, &piece) : walk_piece(walk, &piece);
+    for (unsigned level = way.level + 1; level <= walk->table->levels; level++) {
+        struct ps_piece parent;
+
+        if ((piece.added | piece.removed | piece.retired) == 0 && !walk->leaves_all)
+            return complete;
+        parent = piece_at(&way, level, range);
+        finish_child(walk, &parent, &piece);
+        piece = parent;
     }
-    complete = walk_piece(walk, &way[depth]);
-    for (; depth > 0; depth--)
-        finish_child(walk, &way[depth - 1], &way[depth]);
     return complete;
 }
 
 /* ---- single entries ---- */
-
-uint64_t *ps_table_entry(const struct ps_page_table *table, ps_frame_t frame, unsigned level,
-                         uint64_t page)
-{
-    return (uint64_t *)ps_hw_frame(table->machine, frame) + ps_level_index(page, level);
-}
 
 struct ps_place ps_find(const struct ps_page_table *table, uint64_t page)
 {
@@ -127,7 +165,7 @@ void ps_cut(struct ps_page_table *table, const struct ps_piece *piece)
     table->counters.leaves[piece->level - 1] += PS_TABLE_ENTRIES;
     table->counters.tables++;
     table->counters.deposited--;
-    table->counters.demotions++;
+    table->counters.demotions[piece->level]++;
 }
 
 /* ---- invalidation ---- */
@@ -228,13 +266,13 @@ bool ps_page_table_enter(struct ps_page_table *table, ps_virt_t va, ps_pages_t p
     *status = check_range(table, va, pages, range);
     if (*status != PS_OK || pages.count == 0)
         return false;
-    ps_lock_acquire(&table->lock);
+    ps_page_table_lock(table);
     return true;
 }
 
 ps_status ps_page_table_leave(struct ps_page_table *table, ps_status status)
 {
-    ps_lock_release(&table->lock);
+    ps_page_table_unlock(table);
     return status;
 }
 

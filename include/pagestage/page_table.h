@@ -60,11 +60,12 @@ enum ps_leaf {
 };
 
 struct ps_page_table_counters {
-    uint64_t leaves[4]; /* present leaves by level; [0] unused */
-    uint64_t tables;    /* table frames in use, the root included */
-    uint64_t deposited; /* frames kept for cutting large leaves */
-    uint64_t demotions; /* large leaves cut so far */
-    uint64_t rounds;    /* invalidation rounds so far */
+    uint64_t leaves[4];     /* present leaves by level; [0] unused */
+    uint64_t tables;        /* table frames in use, the root included */
+    uint64_t deposited;     /* frames kept for cutting large leaves */
+    uint64_t demotions[4];  /* large leaves cut so far, by level */
+    uint64_t promotions[4]; /* large leaves put in place of tables so far, by level */
+    uint64_t rounds;        /* invalidation rounds so far */
 };
 
 struct ps_page_table {
@@ -77,6 +78,7 @@ struct ps_page_table {
     uint8_t levels;
 
     /* Under the lock. */
+    bool promotes;
     ps_frame_t deposit; /* list of frames for cutting leaves, linked through themselves */
     uint64_t retired;   /* leaves retired and not swept yet */
     struct ps_page_table_counters counters;
@@ -201,6 +203,26 @@ PS_MUST_CHECK ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt
  */
 PS_MUST_CHECK ps_status ps_page_table_protect(struct ps_page_table *table, ps_virt_t va,
                                               ps_pages_t pages, ps_attr_t attr);
+
+/*
+ * Put large leaves in place of tables: of every table whose pages all lie in [va, va + pages)
+ * and whose entries are all leaves that together map what one large leaf of the processor maps,
+ * with the same attributes. The large leaf is accessed, or dirty, when one of the small ones
+ * was; where several processors run it counts as both. Everything stays mapped throughout.
+ * Left alone: permanent leaves, and executable ones, because there are processors that answer a
+ * change of size of a live instruction page with a machine check.
+ * Allocates and frees nothing: a table becomes the deposit for cutting its leaf again.
+ * TLB: one round when anything was promoted.
+ * PS_ACCESS_DENIED for an address under a shared entry. Cost: O(tables * 512).
+ */
+PS_MUST_CHECK ps_status ps_page_table_promote(struct ps_page_table *table, ps_virt_t va,
+                                              ps_pages_t pages);
+
+/*
+ * From now on map and protect promote by themselves what they made uniform, in a round of its
+ * own; at first they do not. PS_MAP_SMALL keeps a run from it, for that call.
+ */
+PS_MUST_CHECK ps_status ps_page_table_set_promotes(struct ps_page_table *table, bool promotes);
 
 struct ps_translation {
     ps_frame_t frame; /* of the 4 KiB page asked for, also inside a large leaf */

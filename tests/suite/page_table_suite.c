@@ -123,8 +123,35 @@ static void a_run_of_2m_is_one_leaf_and_can_be_cut(struct test *test)
     expect_page(test, 1031, frame.number + 7, SCRATCH_RO, PS_LEAF_4K);
     expect_page(test, 1032, frame.number + 8, SCRATCH_RW, PS_LEAF_4K);
     counters = ps_page_table_counters(test->world->table);
-    EXPECT_EQ(counters.demotions, before.counters.demotions + 1);
+    EXPECT_EQ(counters.demotions[PS_LEAF_2M], before.counters.demotions[PS_LEAF_2M] + 1);
     EXPECT_EQ(counters.leaves[PS_LEAF_4K], before.counters.leaves[PS_LEAF_4K] + 512);
+    scratch_unmap(test, 1024, 512);
+    scratch_end(test, &before);
+}
+
+/* Cut and put together again under loads and stores: neighbours never notice. */
+static void a_cut_leaf_can_be_promoted_again(struct test *test)
+{
+    struct ps_page_table *table = test->world->table;
+    struct scratch_state before = scratch_begin(test);
+    struct ps_page_table_counters counters;
+    ps_frame_t frame;
+
+    if (!scratch_map_large(test, 1024, SCRATCH_RW, &frame))
+        return;
+    EXPECT_OK(ps_page_table_protect(table, scratch_page(test, 1030), ps_pages(1), SCRATCH_RO));
+    EXPECT_OK(ps_page_table_promote(table, scratch_page(test, 1024), ps_pages(512)));
+    expect_page(test, 1031, frame.number + 7, SCRATCH_RW, PS_LEAF_4K);
+    EXPECT_OK(ps_page_table_protect(table, scratch_page(test, 1030), ps_pages(1), SCRATCH_RW));
+    EXPECT_OK(ps_page_table_promote(table, scratch_page(test, 1024), ps_pages(511)));
+    expect_page(test, 1031, frame.number + 7, SCRATCH_RW, PS_LEAF_4K);
+    EXPECT_OK(ps_page_table_promote(table, scratch_page(test, 1024), ps_pages(512)));
+    expect_page(test, 1024, frame.number, SCRATCH_RW, PS_LEAF_2M);
+    expect_page(test, 1535, frame.number + 511, SCRATCH_RW, PS_LEAF_2M);
+    counters = ps_page_table_counters(table);
+    EXPECT_EQ(counters.promotions[PS_LEAF_2M], before.counters.promotions[PS_LEAF_2M] + 1);
+    EXPECT_EQ(counters.leaves[PS_LEAF_4K], before.counters.leaves[PS_LEAF_4K]);
+    EXPECT_EQ(counters.leaves[PS_LEAF_2M], before.counters.leaves[PS_LEAF_2M] + 1);
     scratch_unmap(test, 1024, 512);
     scratch_end(test, &before);
 }
@@ -323,6 +350,7 @@ static const struct test_case cases[] = {
     TEST_CASE(bad_arguments_change_nothing),
     TEST_CASE(protect_changes_only_its_range),
     TEST_CASE(a_run_of_2m_is_one_leaf_and_can_be_cut),
+    TEST_CASE(a_cut_leaf_can_be_promoted_again),
     TEST_CASE(a_run_of_1g_is_one_leaf_where_the_processor_has_them),
     TEST_CASE(one_call_is_at_most_one_round),
     TEST_CASE(thousand_random_operations),

@@ -216,7 +216,7 @@ TABLE_CASE(part_of_a_2m_leaf_is_cut_out)
             table_expect(test, f, at(TABLE_LOW, page), TABLE_FAR + page - 512, attr, PS_LEAF_4K);
         else
             table_expect_absent(test, f, at(TABLE_LOW, page));
-    EXPECT_EQ(ps_page_table_counters(&f->table).demotions, 1);
+    EXPECT_EQ(ps_page_table_counters(&f->table).demotions[PS_LEAF_2M], 1);
 }
 
 TABLE_CASE(one_page_of_a_1g_leaf_is_cut_out)
@@ -243,7 +243,7 @@ TABLE_CASE(a_range_over_the_ends_of_two_large_leaves_cuts_both)
     table_expect_absent(test, f, at(TABLE_LOW, 511));
     table_expect_absent(test, f, at(TABLE_LOW, 1024));
     table_expect(test, f, at(TABLE_LOW, 1025), TABLE_FAR + 1025, RW, PS_LEAF_4K);
-    EXPECT_EQ(ps_page_table_counters(&f->table).demotions, 2);
+    EXPECT_EQ(ps_page_table_counters(&f->table).demotions[PS_LEAF_2M], 2);
 }
 
 TABLE_CASE(a_cut_hands_down_accessed_and_dirty)

@@ -33,6 +33,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_entry,
     &suite_page_table,
     &suite_page_table_leaf,
+    &suite_page_table_promote,
     &suite_page_table_change,
     &suite_page_table_upgrade,
     &suite_page_table_retire,

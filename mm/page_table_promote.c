@@ -1,0 +1,188 @@
+#include "page_table_private.h"
+
+/*
+ * Promotion: the way back from a cut. The table of the small leaves becomes the deposit of the
+ * large one, so nothing is allocated and nothing freed. It can be used again only after the
+ * round, when no processor walks through it any more; the large leaf and the small ones
+ * translate alike, so either may be used until then.
+ */
+
+struct promote {
+    struct ps_walk walk; /* first */
+    ps_frame_t tables;   /* that large leaves have replaced; frame 0 ends the list */
+    struct ps_hull hull;
+};
+
+/* ---- a list of tables that processors still walk through ---- */
+
+/* Bits 52 to 58 of a leaf mean nothing to a processor: six leaves hold a frame number. */
+enum { LINK_ENTRIES = 6, LINK_BITS = 7, LINK_SHIFT = 52 };
+
+static void push_live(struct promote *promote, ps_frame_t frame)
+{
+    uint64_t *entries = ps_hw_frame(promote->walk.table->machine, frame);
+    uint64_t next = promote->tables.number;
+
+    for (unsigned i = 0; i < LINK_ENTRIES; i++) {
+        uint64_t bits = (next >> (LINK_BITS * i) & 127) << LINK_SHIFT;
+        uint64_t old;
+
+        do
+            old = ps_hw_entry_load(&entries[i]);
+        while (!ps_entry_change(&entries[i], old, old | bits));
+    }
+    promote->tables = frame;
+}
+
+static ps_frame_t pop_dead(struct promote *promote)
+{
+    ps_frame_t frame = promote->tables;
+    const uint64_t *entries = ps_hw_frame(promote->walk.table->machine, frame);
+    uint64_t next = 0;
+
+    for (unsigned i = 0; i < LINK_ENTRIES; i++)
+        next |= (entries[i] >> LINK_SHIFT & 127) << (LINK_BITS * i);
+    promote->tables = ps_frame(next);
+    return frame;
+}
+
+/* ---- the walk ---- */
+
+/* Only tables are of interest, and these when the walk leaves them. */
+static bool promote_visit(struct ps_walk *walk, struct ps_piece *piece)
+{
+    (void)walk;
+    while (piece->count != 0) {
+        uint64_t entry = ps_hw_entry_load(piece->entry);
+
+        if (entry != 0 && !ps_entry_has_leaf(entry, piece->level))
+            return true;
+        ps_piece_next(piece);
+    }
+    return true;
+}
+
+/* Leaves of the table that map what one large leaf maps, with the history of all; 0: no. */
+static uint64_t merged(const uint64_t *entries, unsigned level)
+{
+    const uint64_t history = PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY;
+    uint64_t first = ps_hw_entry_load(&entries[0]) & ~history;
+    uint64_t step = ps_level_pages(level) << PS_PAGE_SHIFT;
+    uint64_t seen = 0;
+
+    if (!ps_entry_is_leaf(first, level) || ps_entry_is_permanent(first) ||
+        (first & PS_ENTRY_EXECUTABLE) != 0 ||
+        !ps_is_aligned(ps_entry_leaf_frame(first, level).number, ps_level_pages(level + 1)))
+        return 0;
+    for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++) {
+        uint64_t entry = ps_hw_entry_load(&entries[i]);
+
+        if ((entry & ~history) != first + i * step)
+            return 0;
+        seen |= entry & history;
+    }
+    return first | seen;
+}
+
+/*
+ * The large leaf in place of small ones. On another processor a small leaf may become dirty
+ * until the round is over, and nobody would look at it any more: so there it counts as such.
+ */
+static uint64_t large_leaf(const struct ps_machine *machine, uint64_t small, unsigned level)
+{
+    uint64_t large = ps_entry_leaf(ps_entry_leaf_frame(small, level - 1),
+                                   ps_entry_attr(small, level - 1), level, machine);
+
+    if (machine->processors > 1)
+        return large | PS_ENTRY_ACCESSED | ((small & PS_ENTRY_WRITABLE) != 0 ? PS_ENTRY_DIRTY : 0);
+    return large | (small & (PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY));
+}
+
+static void promote_leave(struct ps_walk *walk, struct ps_piece *piece,
+                          const struct ps_piece *child)
+{
+    struct promote *promote = (struct promote *)(void *)walk;
+    struct ps_page_table *table = walk->table;
+    uint64_t entry = ps_hw_entry_load(piece->entry);
+    ps_frame_t frame = ps_entry_table_frame(entry);
+    uint64_t small;
+
+    (void)child;
+    if (piece->level > ps_level_largest_leaf(table->machine) || !ps_entry_is_present(entry) ||
+        ps_entry_used(entry) != PS_TABLE_ENTRIES || ps_entry_is_anchored(entry) ||
+        !ps_piece_is_whole(piece))
+        return;
+    small = merged(ps_hw_frame(table->machine, frame), piece->level - 1);
+    if (small == 0)
+        return;
+    ps_hw_entry_store(piece->entry, large_leaf(table->machine, small, piece->level));
+    ps_hull_add(&promote->hull, ps_piece_span(piece));
+    push_live(promote, frame);
+    table->counters.leaves[piece->level - 1] -= PS_TABLE_ENTRIES;
+    table->counters.leaves[piece->level]++;
+    table->counters.promotions[piece->level]++;
+    table->counters.tables--;
+}
+
+/* False when nothing was. */
+static bool promote_tables(struct ps_page_table *table, struct ps_page_range range)
+{
+    struct promote promote = {
+        .walk = {.table = table,
+                 .visit = promote_visit,
+                 .leave = promote_leave,
+                 .leaves_all = true},
+    };
+
+    (void)ps_walk(&promote.walk, range);
+    ps_hull_invalidate(table, &promote.hull);
+    while (promote.tables.number != 0) {
+        ps_frames_push(table, &table->deposit, pop_dead(&promote));
+        table->counters.deposited++;
+    }
+    return promote.hull.found;
+}
+
+void ps_promote_around(struct ps_page_table *table, struct ps_page_range range)
+{
+    unsigned largest = ps_level_largest_leaf(table->machine);
+    bool grows = table->promotes;
+
+    for (unsigned level = PS_LEAF_2M; grows && level <= largest; level++) {
+        uint64_t mask = ps_level_pages(level) - 1;
+
+        range.first &= ~mask;
+        range.last |= mask;
+        grows = promote_tables(table, range);
+    }
+}
+
+static ps_status promote_range(struct ps_page_table *table, struct ps_page_range range)
+{
+    ps_status status = ps_check_own(table, range);
+
+    if (status == PS_OK)
+        (void)promote_tables(table, range);
+    return status;
+}
+
+ps_status ps_page_table_promote(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages)
+{
+    struct ps_page_range range;
+    ps_status status;
+
+    if (!ps_page_table_enter(table, va, pages, &range, &status))
+        return status;
+    return ps_page_table_leave(table, promote_range(table, range));
+}
+
+ps_status ps_page_table_set_promotes(struct ps_page_table *table, bool promotes)
+{
+    if (table == NULL)
+        return PS_INVALID_ARGS;
+    if (!ps_page_table_is_created(table))
+        return PS_BAD_STATE;
+    ps_page_table_lock(table);
+    table->promotes = promotes;
+    return ps_page_table_leave(table, PS_OK);
+}
