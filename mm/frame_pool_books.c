@@ -77,6 +77,23 @@ uint64_t ps_pool_range_from(const struct ps_frame_pool *pool, uint64_t frame)
     return low;
 }
 
+bool ps_pool_next_part(const struct ps_frame_pool *pool, uint64_t *from, uint64_t last,
+                       struct ps_frame_extent *part)
+{
+    uint64_t index = *from <= last ? ps_pool_range_from(pool, *from) : pool->ranges;
+    struct ps_frame_extent range;
+
+    if (index == pool->ranges)
+        return false;
+    range = ps_pool_range(pool, index);
+    if (range.first > last)
+        return false;
+    part->first = ps_max(range.first, *from);
+    part->pages = ps_min(range.first + (range.pages - 1), last) - part->first + 1;
+    *from = part->first + part->pages;
+    return true;
+}
+
 /* ---- opening ---- */
 
 /* Absent frames of one chunk become free. */
@@ -162,46 +179,38 @@ static void write_part(struct ps_frame_pool *pool, uint64_t region, uint64_t fir
     ps_set_put(pool, PS_FRAME_WHOLE, region, true);
 }
 
-static void write_ragged(struct ps_frame_pool *pool, uint64_t region, uint64_t range,
-                         uint64_t first)
+static void write_ragged(struct ps_frame_pool *pool, uint64_t region)
 {
-    uint64_t last = first + (PS_REGION_FRAMES - 1);
-    uint64_t frames;
+    uint64_t from = ps_pool_region_first(pool, region);
+    uint64_t last = from + (PS_REGION_FRAMES - 1);
+    struct ps_frame_extent part;
 
     for (unsigned tract = 0; tract < PS_REGION_TRACTS; tract++)
         *ps_pool_tract(pool, region, tract) = (struct ps_frame_tract){0};
     *ps_pool_entry(pool, region) = (struct ps_frame_region){0};
     ps_set_put(pool, PS_FRAME_PARTIAL, region, false);
     ps_set_put(pool, PS_FRAME_WHOLE, region, false);
-    for (; range < pool->ranges; range++) {
-        struct ps_frame_extent extent = ps_pool_range(pool, range);
-        uint64_t from = ps_max(extent.first, first);
-        uint64_t to = ps_min(extent.first + (extent.pages - 1), last);
+    while (ps_pool_next_part(pool, &from, last, &part)) {
+        uint64_t frames;
 
-        for (; from <= to; from += frames) {
-            frames = ps_min(to - from + 1, PS_TRACT_FRAMES - from % PS_TRACT_FRAMES);
-            write_part(pool, region, from, frames);
+        for (; part.pages != 0; part.pages -= frames, part.first += frames) {
+            frames = ps_min(part.pages, PS_TRACT_FRAMES - part.first % PS_TRACT_FRAMES);
+            write_part(pool, region, part.first, frames);
         }
-        if (extent.first > last)
-            return;
     }
 }
 
 void ps_pool_open(struct ps_frame_pool *pool, uint64_t region)
 {
     struct ps_frame_totals totals;
-    uint64_t first;
-    uint64_t range;
 
     if (ps_set_has(pool, PS_FRAME_OPEN, region))
         return;
     totals = pool->totals;
-    first = ps_pool_region_first(pool, region);
-    range = ps_pool_range_from(pool, first);
     if (ps_set_has(pool, PS_FRAME_GIB, region))
         write_full(pool, region);
     else
-        write_ragged(pool, region, range, first);
+        write_ragged(pool, region);
     pool->totals = totals;
     ps_set_put(pool, PS_FRAME_OPEN, region, true);
 }

@@ -79,18 +79,12 @@ static void fill_tract(const struct ps_frame_pool *pool, uint64_t region, unsign
 /* A region that nobody has opened is what the ranges say: all of its RAM is free. */
 static void fill_ranges(const struct ps_frame_pool *pool, uint64_t region)
 {
-    uint64_t first = ps_pool_region_first(pool, region);
-    uint64_t last = first + (PS_REGION_FRAMES - 1);
+    uint64_t from = ps_pool_region_first(pool, region);
+    uint64_t last = from + (PS_REGION_FRAMES - 1);
+    struct ps_frame_extent part;
 
-    for (uint64_t i = ps_pool_range_from(pool, first); i < pool->ranges; i++) {
-        struct ps_frame_extent range = ps_pool_range(pool, i);
-        uint64_t from = ps_max(range.first, first);
-        uint64_t to = ps_min(range.first + (range.pages - 1), last);
-
-        if (range.first > last)
-            return;
-        ps_pool_fill_frames(pool, from, to - from + 1);
-    }
+    while (ps_pool_next_part(pool, &from, last, &part))
+        ps_pool_fill_frames(pool, part.first, part.pages);
 }
 
 static void fill_region(const struct ps_frame_pool *pool, uint64_t region)

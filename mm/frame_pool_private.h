@@ -292,6 +292,13 @@ struct ps_frame_extent ps_pool_range(const struct ps_frame_pool *pool, uint64_t 
 /* The first range that ends above `frame`; pool->ranges when there is none. */
 uint64_t ps_pool_range_from(const struct ps_frame_pool *pool, uint64_t frame);
 
+/*
+ * The first part of a range that lies in [*from, last]; *from then is what lies behind it. False
+ * when there is none: with it a loop sees all RAM of a place, as init was told of it.
+ */
+bool ps_pool_next_part(const struct ps_frame_pool *pool, uint64_t *from, uint64_t last,
+                       struct ps_frame_extent *part);
+
 /* Write the books of a region, if nobody has. Changes no total. */
 void ps_pool_open(struct ps_frame_pool *pool, uint64_t region);
 

@@ -67,15 +67,11 @@ ps_status ps_frame_pool_query(struct ps_frame_pool *pool, ps_frame_t frame,
 /* Frames of the ranges that init was given in [first, end). */
 static uint64_t in_ranges(const struct ps_frame_pool *pool, uint64_t first, uint64_t end)
 {
+    struct ps_frame_extent part;
     uint64_t frames = 0;
 
-    for (uint64_t i = ps_pool_range_from(pool, first); i < pool->ranges; i++) {
-        struct ps_frame_extent range = ps_pool_range(pool, i);
-
-        if (range.first >= end)
-            break;
-        frames += ps_min(range.first + range.pages, end) - ps_max(range.first, first);
-    }
+    while (ps_pool_next_part(pool, &first, end - 1, &part))
+        frames += part.pages;
     return frames;
 }
 

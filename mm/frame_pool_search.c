@@ -357,18 +357,12 @@ static bool tell_unopened(struct walk *walk, uint64_t from, uint64_t to)
 
 static bool walk_unopened(struct walk *walk, uint64_t first)
 {
-    const struct ps_frame_pool *pool = walk->pool;
+    uint64_t last = first + (PS_REGION_FRAMES - 1);
+    struct ps_frame_extent part;
 
-    for (uint64_t i = ps_pool_range_from(pool, first); i < pool->ranges; i++) {
-        struct ps_frame_extent range = ps_pool_range(pool, i);
-        uint64_t from = ps_max(range.first, first);
-        uint64_t to = ps_min(range.first + (range.pages - 1), first + (PS_REGION_FRAMES - 1));
-
-        if (from > to)
-            return false;
-        if (tell_unopened(walk, from, to))
+    while (ps_pool_next_part(walk->pool, &first, last, &part))
+        if (tell_unopened(walk, part.first, part.first + (part.pages - 1)))
             return true;
-    }
     return false;
 }
 

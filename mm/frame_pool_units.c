@@ -179,19 +179,12 @@ static bool is_whole_region(const struct ps_frame_pool *pool, uint64_t first, ui
 /* Frames of the ranges in [first, first + frames), low ones apart: all free, in no open region. */
 static uint64_t unopened_frames(const struct ps_frame_pool *pool, uint64_t first, uint64_t frames)
 {
-    uint64_t last = first + (frames - 1);
+    uint64_t from = ps_max(first, PS_FRAMES_LOW);
+    struct ps_frame_extent part;
     uint64_t count = 0;
 
-    first = ps_max(first, PS_FRAMES_LOW);
-    for (uint64_t i = ps_pool_range_from(pool, first); i < pool->ranges; i++) {
-        struct ps_frame_extent range = ps_pool_range(pool, i);
-        uint64_t from = ps_max(range.first, first);
-        uint64_t to = ps_min(range.first + (range.pages - 1), last);
-
-        if (range.first > last)
-            break;
-        count += to - from + 1;
-    }
+    while (ps_pool_next_part(pool, &from, first + (frames - 1), &part))
+        count += part.pages;
     return count;
 }
 
