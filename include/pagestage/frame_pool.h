@@ -27,7 +27,8 @@
  * last of all, and not for 1 GiB frames. Within each of these a request takes from 2 MiB that are
  * partly used before it breaks whole ones, and from 1 GiB that are partly used before it breaks
  * whole ones. A processor goes on with the 2 MiB that it last took a single frame from, or gave
- * one back to, while they have any.
+ * one back to, while they have any; where there are several, each keeps to 16 MiB of its own, and
+ * breaks whole 2 MiB before it takes from 2 MiB with fewer than 32 free frames.
  *
  * Memory. The pool's bookkeeping lives in frames of the pool itself, tagged
  * PS_FRAME_METADATA; ps_frame_pool_snapshot() says how many. No call allocates from
