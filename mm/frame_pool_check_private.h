@@ -89,7 +89,8 @@ bool ps_check_pattern(struct ps_pool_check *check, uint64_t first, uint64_t fram
 
 /* ---- frame_pool_check_links.c: what is reached through references ---- */
 
-/* The frames of holders' numbers, the ring of the quarantine, the list of loans, the hints. */
+/* The frames of holders' numbers, the ring of the quarantine, the list of loans, what processors
+ * have at hand. */
 bool ps_check_links(struct ps_pool_check *check);
 
 #endif

@@ -32,8 +32,8 @@
  * chunks becomes mixed. For that the last free frame of a tract without one is kept back.
  *
  * Two kinds of call. An exclusive one has the pool for itself. A quick one, for a single frame,
- * has only one tract: it locks that, and goes away again when somebody is exclusive. What
- * quick calls change: bits, bytes, counts, `partial` and `free` of their tract, and what is
+ * has only one tract: it locks that, but not while somebody is exclusive. What quick calls
+ * change: bits, bytes, counts, `partial` and `free` of their tract, and what is
  * their processor's own. All else is for exclusive calls; quick ones only read it.
  */
 #ifndef PS_FRAME_POOL_PRIVATE_H

@@ -506,7 +506,10 @@ static __attribute__((noinline)) ps_status free_single(struct ps_frame_pool *poo
     return ps_pool_free_slowly(pool, frame, 1);
 }
 
-/* The usual case, but not in the chunk at hand, which it then is. */
+/*
+ * The usual case, but not in the chunk at hand, which it then is. Only the largest segment is
+ * looked at, so that nothing has to be called before the frame is free.
+ */
 static __attribute__((noinline)) ps_status free_elsewhere(struct ps_frame_pool *pool,
                                                           uint64_t frame)
 {

@@ -40,8 +40,8 @@ struct ps_machine {
 
     /*
      * How many processors may call the library at the same time, and which of them is calling:
-     * a number below `processors`. While `processors` is 0 or 1 the layers take no locks, and
-     * `processor` is not called.
+     * a number below `processors`. Where `processors` is 0 or 1 the frame pool and the page tables
+     * take no locks, and `processor` is not called.
      */
     uint32_t processors;
     uint32_t (*processor)(void *context);

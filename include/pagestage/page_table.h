@@ -30,9 +30,9 @@
  * mapped; no leaf is larger than the processor allows; a present entry is written once and
  * whole; unused entries are zero.
  *
- * Locking: every call takes the table's lock and may come from any processor, but for
- * create and destroy. Visitors and release callbacks run under that lock and must not call
- * back into the same page table. Lock order: page table, then frame pool.
+ * Locking: every call may come from any processor, but for create and destroy, and takes the
+ * table's lock where the machine has several. Visitors and release callbacks run under that lock
+ * and must not call back into the same page table. Lock order: page table, then frame pool.
  *
  * An invalidation round runs under the lock: a processor that waits for it must still
  * answer a shootdown.

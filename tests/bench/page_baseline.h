@@ -34,7 +34,7 @@ struct page_stretch {
     uint64_t first; /* frame */
     uint64_t pages; /* of 4 KiB: whole leaves */
     unsigned level; /* of the leaves: 1 to 3 */
-    bool cuttable;  /* large leaves may be cut later, which ours has to pay for now */
+    bool cuttable;  /* large leaves can be cut: ours takes the tables for that when it maps them */
 };
 
 /* The tables of a candidate: where physical address 0 appears, and the root's address. */
