@@ -38,7 +38,8 @@ static bool is_in_use(const struct ps_page_table *table)
 {
     const uint64_t *leaves = table->counters.leaves;
 
-    return leaves[1] != 0 || leaves[2] != 0 || leaves[3] != 0 || table->retired != 0;
+    return leaves[1] != 0 || leaves[2] != 0 || leaves[3] != 0 || table->retired != 0 ||
+           atomic_load(&table->running) != 0;
 }
 
 ps_status ps_page_table_destroy(struct ps_page_table *table)
@@ -158,20 +159,69 @@ ps_status ps_page_table_share_upper(struct ps_page_table *table, const struct ps
     return ps_page_table_leave(table, PS_OK);
 }
 
+/* ---- processors ---- */
+
+ps_status ps_page_table_switch(struct ps_page_table *from, struct ps_page_table *to)
+{
+    const struct ps_machine *machine;
+
+    if (to == NULL)
+        return PS_INVALID_ARGS;
+    if (!ps_page_table_is_created(to) || (from != NULL && !ps_page_table_is_created(from)))
+        return PS_BAD_STATE;
+    machine = to->machine;
+    if (from != NULL && (from->levels != to->levels || atomic_load(&from->running) == 0 ||
+                         ps_hw_root(machine).number != from->root.number))
+        return PS_BAD_STATE;
+    atomic_fetch_add(&to->running, 1);
+    atomic_store(&to->used, true);
+    ps_hw_set_root(machine, to->root);
+    if (from != NULL)
+        atomic_fetch_sub(&from->running, 1);
+    return PS_OK;
+}
+
+bool ps_page_table_was_used(struct ps_page_table *table, bool forget)
+{
+    bool used;
+
+    if (table == NULL || !ps_page_table_is_created(table))
+        return false;
+    used = forget ? atomic_exchange(&table->used, false) : atomic_load(&table->used);
+    return used || atomic_load(&table->running) != 0;
+}
+
+ps_status ps_page_table_freeze(struct ps_page_table *table, bool frozen)
+{
+    if (table == NULL)
+        return PS_INVALID_ARGS;
+    if (!ps_page_table_is_created(table))
+        return PS_BAD_STATE;
+    ps_page_table_lock(table);
+    table->frozen = frozen;
+    return ps_page_table_leave(table, PS_OK);
+}
+
 /* ---- questions ---- */
 
-static ps_status query(const struct ps_page_table *table, struct ps_page_range range,
+static ps_status query(const struct ps_page_table *table, uint64_t page,
                        struct ps_translation *translation)
 {
-    struct ps_place place = ps_find(table, range.first);
-    uint64_t entry = ps_hw_entry_load(place.entry);
+    unsigned level = table->levels;
+    uint64_t entry = ps_hw_entry_load(ps_table_entry(table, table->root, level, page));
 
-    if (!ps_entry_is_leaf(entry, place.level))
+    if (ps_entry_is_shared(entry))
+        return PS_ACCESS_DENIED;
+    while (ps_entry_is_table(entry, level)) {
+        level--;
+        entry = ps_hw_entry_load(ps_table_entry(table, ps_entry_table_frame(entry), level, page));
+    }
+    if (!ps_entry_is_present(entry))
         return PS_NOT_FOUND;
     *translation = (struct ps_translation){
-        .frame = ps_entry_leaf_page(entry, place.level, range.first),
-        .attr = ps_entry_attr(entry, place.level),
-        .leaf = (enum ps_leaf)place.level,
+        .frame = ps_entry_leaf_page(entry, level, page),
+        .attr = ps_entry_attr(entry, level),
+        .leaf = (enum ps_leaf)level,
         .permanent = ps_entry_is_permanent(entry),
         .accessed = ps_entry_is_accessed(entry),
         .dirty = ps_entry_is_dirty(entry),
@@ -182,17 +232,16 @@ static ps_status query(const struct ps_page_table *table, struct ps_page_range r
 ps_status ps_page_table_query(struct ps_page_table *table, ps_virt_t va,
                               struct ps_translation *translation)
 {
-    ps_virt_t start = ps_virt(ps_align_down(va.addr, PS_PAGE_SIZE));
-    struct ps_page_range range;
     ps_status status;
 
-    if (translation == NULL)
+    if (table == NULL || translation == NULL)
         return PS_INVALID_ARGS;
-    if (!ps_page_table_enter(table, start, ps_pages(1), &range, &status))
-        return status;
-    status = ps_check_own(table, range);
-    if (status == PS_OK)
-        status = query(table, range, translation);
+    if (!ps_page_table_is_created(table))
+        return PS_BAD_STATE;
+    if (!ps_virt_is_canonical(table, va))
+        return PS_INVALID_ARGS;
+    ps_page_table_lock(table);
+    status = query(table, ps_page_of_virt(table, va), translation);
     return ps_page_table_leave(table, status);
 }
 

@@ -1,11 +1,9 @@
 #include "page_table_private.h"
 
-/* ---- protect ---- */
-
 struct protect {
     struct ps_walk walk;           /* first */
     uint64_t bits[PS_LEAF_1G + 1]; /* of the new attributes, by level */
-    struct ps_hull hull;           /* of the pages that changed */
+    struct ps_tlb_gather *gather;  /* told of the leaves that changed */
 };
 
 static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
@@ -17,28 +15,35 @@ static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
     do {
         old = ps_hw_entry_load(piece->entry);
         new = ps_entry_with_bits(old, protect->bits[level], level);
-    } while (!ps_entry_change(piece->entry, old, new));
-    ps_hull_add(&protect->hull, ps_piece_range(piece));
+    } while (!ps_entry_change(piece->entry, old, new, ps_is_alone(protect->walk.table)));
+    ps_gather_range(protect->walk.table, protect->gather, ps_piece_range(piece), level, old);
 }
 
 /* The same for all leaves of a table of 4 KiB pages. */
 static void protect_small(struct protect *protect, struct ps_piece *piece)
 {
+    struct ps_page_table *table = protect->walk.table;
     uint64_t bits = protect->bits[1];
+    bool alone = ps_is_alone(table);
     uint64_t *entry = piece->entry;
     uint64_t count = piece->count;
-    struct ps_hull hull = {0};
+    uint64_t changed = 0; /* the first of the changed ones side by side that end here */
+    uint64_t seen = 0;
 
     for (uint64_t n = 0; n < count; n++) {
         uint64_t old = ps_hw_entry_load(&entry[n]);
 
-        if (!ps_entry_is_present(old) || old == ps_entry_with_bits(old, bits, 1))
+        if (!ps_entry_is_present(old) || old == ps_entry_with_bits(old, bits, 1)) {
+            ps_gather_small(table, protect->gather, piece, changed, n);
+            changed = n + 1;
             continue;
-        while (!ps_entry_change(&entry[n], old, ps_entry_with_bits(old, bits, 1)))
+        }
+        while (!ps_entry_change(&entry[n], old, ps_entry_with_bits(old, bits, 1), alone))
             old = ps_hw_entry_load(&entry[n]);
-        ps_hull_add(&hull, (struct ps_page_range){n, n});
+        seen |= old;
     }
-    ps_hull_add_within(&protect->hull, piece, &hull);
+    ps_gather_small(table, protect->gather, piece, changed, count);
+    protect->gather->what.global |= (seen & PS_ENTRY_GLOBAL) != 0;
     ps_piece_skip(piece, count);
 }
 
@@ -71,8 +76,10 @@ static bool protect_visit(struct ps_walk *walk, struct ps_piece *piece)
 static ps_status protect_range(struct ps_page_table *table, struct ps_page_range range,
                                ps_attr_t attr)
 {
+    struct ps_tlb_gather gather;
     struct protect protect = {
         .walk = {.table = table, .visit = protect_visit},
+        .gather = &gather,
     };
     ps_status status;
 
@@ -83,9 +90,9 @@ static ps_status protect_range(struct ps_page_table *table, struct ps_page_range
         return status;
     for (unsigned level = PS_LEAF_4K; level <= PS_LEAF_1G; level++)
         protect.bits[level] = ps_entry_leaf_bits(attr, level, table->machine);
+    ps_tlb_gather_init(&gather, table->machine);
     (void)ps_walk(&protect.walk, range);
-    ps_hull_invalidate(table, &protect.hull);
-    if (protect.hull.found)
+    if (ps_gather_flush(table, &gather))
         ps_promote_around(table, range);
     return PS_OK;
 }
@@ -101,74 +108,4 @@ ps_status ps_page_table_protect(struct ps_page_table *table, ps_virt_t va, ps_pa
     if (!ps_page_table_enter(table, va, pages, &range, &status))
         return status;
     return ps_page_table_leave(table, protect_range(table, range, attr));
-}
-
-/* ---- harvest ---- */
-
-struct harvest {
-    struct ps_walk walk; /* first */
-    void (*visit)(void *context, ps_virt_t va, ps_pages_t pages, bool dirty);
-    void *context;
-    struct ps_hull hull;
-};
-
-static void harvest_leaf(struct harvest *harvest, const struct ps_piece *piece)
-{
-    const uint64_t both = PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY;
-    struct ps_page_range span = ps_piece_span(piece);
-    ps_virt_t va = ps_virt_of_page(harvest->walk.table, span.first);
-    uint64_t old;
-
-    do
-        old = ps_hw_entry_load(piece->entry);
-    while (!ps_entry_change(piece->entry, old, old & ~both));
-    ps_hull_add(&harvest->hull, span);
-    harvest->visit(harvest->context, va, ps_range_pages(span), ps_entry_is_dirty(old));
-}
-
-static bool harvest_visit(struct ps_walk *walk, struct ps_piece *piece)
-{
-    for (; piece->count != 0; ps_piece_next(piece)) {
-        uint64_t entry = ps_hw_entry_load(piece->entry);
-
-        if (!ps_entry_is_present(entry))
-            continue;
-        if (!ps_entry_has_leaf(entry, piece->level))
-            return true;
-        if (ps_entry_is_accessed(entry) || ps_entry_is_dirty(entry))
-            harvest_leaf((struct harvest *)(void *)walk, piece);
-    }
-    return true;
-}
-
-static ps_status harvest_range(struct harvest *harvest, struct ps_page_range range)
-{
-    struct ps_page_table *table = harvest->walk.table;
-    ps_status status = ps_check_own(table, range);
-
-    if (status != PS_OK)
-        return status;
-    (void)ps_walk(&harvest->walk, range);
-    ps_hull_invalidate(table, &harvest->hull);
-    return PS_OK;
-}
-
-ps_status ps_page_table_harvest(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
-                                void (*visit)(void *context, ps_virt_t va, ps_pages_t pages,
-                                              bool dirty),
-                                void *context)
-{
-    struct harvest harvest = {
-        .walk = {.table = table, .visit = harvest_visit},
-        .visit = visit,
-        .context = context,
-    };
-    struct ps_page_range range;
-    ps_status status;
-
-    if (visit == NULL)
-        return PS_INVALID_ARGS;
-    if (!ps_page_table_enter(table, va, pages, &range, &status))
-        return status;
-    return ps_page_table_leave(table, harvest_range(&harvest, range));
 }

@@ -25,7 +25,7 @@ struct map {
 
     /* The second. */
     ps_frame_t reserve;
-    struct ps_hull hull;
+    struct ps_tlb_gather gather;
     bool broken; /* leaves were retired that wait for their new frame */
 };
 
@@ -255,8 +255,9 @@ static void upgrade_page(struct map *map, struct ps_piece *piece, enum upgrade u
 
     do
         old = ps_hw_entry_load(piece->entry);
-    while (!ps_entry_change(piece->entry, old, upgraded(map, old, piece->page, upgrade)));
-    ps_hull_add(&map->hull, ps_piece_range(piece));
+    while (!ps_entry_change(piece->entry, old, upgraded(map, old, piece->page, upgrade),
+                            ps_is_alone(table)));
+    ps_gather_range(table, &map->gather, ps_piece_range(piece), PS_LEAF_4K, old);
     if (upgrade == UPGRADE_BREAK) {
         table->counters.leaves[1]--;
         map->broken = true;
@@ -336,9 +337,10 @@ static void apply_all(struct map *map, struct ps_page_range range)
     struct ps_page_table *table = map->walk.table;
 
     map->walk.visit = apply;
+    ps_tlb_gather_init(&map->gather, table->machine);
     (void)ps_walk(&map->walk, range);
     keep_deposits(map);
-    ps_hull_invalidate(table, &map->hull);
+    (void)ps_gather_flush(table, &map->gather);
     if (map->broken)
         (void)ps_walk(&map->walk, range);
 }

@@ -149,11 +149,18 @@ bool ps_walk(struct ps_walk *walk, struct ps_page_range range);
 
 /* ---- single entries ---- */
 
+/* No other processor walks through tables: then one instruction is as good as a locked one. */
+static inline bool ps_is_alone(const struct ps_page_table *table)
+{
+    return table->machine->processors <= 1;
+}
+
 /* A live leaf changes here and nowhere else; false when the processor has set a bit since. */
-static inline bool ps_entry_change(uint64_t *entry, uint64_t from, uint64_t to)
+static inline bool ps_entry_change(uint64_t *entry, uint64_t from, uint64_t to, bool alone)
 {
     if (!ps_entry_is_settled(from))
-        return ps_hw_entry_compare_exchange(entry, from, to);
+        return alone ? ps_hw_entry_compare_exchange_alone(entry, from, to)
+                     : ps_hw_entry_compare_exchange(entry, from, to);
     /* Nothing can be lost: the locked write would cost more than all the rest of a call. */
     ps_hw_entry_store(entry, to);
     return true;
@@ -173,35 +180,45 @@ struct ps_place {
 };
 struct ps_place ps_find(const struct ps_page_table *table, uint64_t page);
 
-/* Pages that an invalidation has to cover: from the first to the last of what was added. */
-struct ps_hull {
-    bool found;
-    struct ps_page_range range;
-};
+/* ---- invalidation ---- */
 
-/* In ascending order of address, as a walk finds them. */
-static inline void ps_hull_add(struct ps_hull *hull, struct ps_page_range range)
+/* The pages, in leaves of `level` or larger, lost what some of them had; `bits` of all of them. */
+static inline void ps_gather_range(const struct ps_page_table *table, struct ps_tlb_gather *gather,
+                                   struct ps_page_range range, unsigned level, uint64_t bits)
 {
-    if (!hull->found)
-        hull->range.first = range.first;
-    hull->range.last = range.last;
-    hull->found = true;
+    ps_tlb_gather_add(gather, ps_virt_of_page(table, range.first), ps_range_pages(range),
+                      ps_pages(ps_level_pages(level)), (bits & PS_ENTRY_GLOBAL) != 0);
 }
 
-/* Pages of a table of 4 KiB leaves, counted from the next entry of its piece. */
-static inline void ps_hull_add_within(struct ps_hull *hull, const struct ps_piece *piece,
-                                      const struct ps_hull *pages)
+/* The same for entries [first, end) of a table of 4 KiB leaves, counted from the next one. */
+static inline void ps_gather_small(const struct ps_page_table *table, struct ps_tlb_gather *gather,
+                                   const struct ps_piece *piece, uint64_t first, uint64_t end)
 {
-    if (pages->found)
-        ps_hull_add(hull, (struct ps_page_range){piece->page + pages->range.first,
-                                                 piece->page + pages->range.last});
+    if (first != end)
+        ps_gather_range(table, gather,
+                        (struct ps_page_range){piece->page + first, piece->page + (end - 1)}, 1, 0);
 }
 
-/* Tell the gather, if there is something to tell. */
-void ps_hull_gather(const struct ps_page_table *table, const struct ps_hull *hull,
-                    struct ps_tlb_gather *gather);
-/* One round, if there is something to invalidate. */
-void ps_hull_invalidate(struct ps_page_table *table, const struct ps_hull *hull);
+/* One round, if there is something to invalidate; false when there is not. */
+static inline bool ps_gather_flush(struct ps_page_table *table, struct ps_tlb_gather *gather)
+{
+    unsigned rounds = ps_tlb_gather_flush(gather);
+
+    table->counters.rounds += rounds;
+    return rounds != 0;
+}
+
+/* ---- page_table_unmap.c ---- */
+
+/* Retire the tables of 4 KiB leaves that nobody has used, when nothing is retired yet. */
+void ps_retire_unused(struct ps_page_table *table, struct ps_page_range range,
+                      struct ps_tlb_gather *gather);
+
+/* Release all that is retired in a range of our own, after the round. */
+void ps_sweep(struct ps_page_table *table, struct ps_page_range range,
+              const struct ps_frame_release *release);
+
+/* ---- cutting and promoting ---- */
 
 /* Replace the large leaf at the front of the piece by a table of smaller ones. Cannot fail. */
 void ps_cut(struct ps_page_table *table, const struct ps_piece *piece);

@@ -10,7 +10,7 @@
 struct promote {
     struct ps_walk walk; /* first */
     ps_frame_t tables;   /* that large leaves have replaced; frame 0 ends the list */
-    struct ps_hull hull;
+    struct ps_tlb_gather *gather;
 };
 
 /* ---- a list of tables that processors still walk through ---- */
@@ -29,7 +29,7 @@ static void push_live(struct promote *promote, ps_frame_t frame)
 
         do
             old = ps_hw_entry_load(&entries[i]);
-        while (!ps_entry_change(&entries[i], old, old | bits));
+        while (!ps_entry_change(&entries[i], old, old | bits, ps_is_alone(promote->walk.table)));
     }
     promote->tables = frame;
 }
@@ -116,7 +116,8 @@ static void promote_leave(struct ps_walk *walk, struct ps_piece *piece,
     if (small == 0)
         return;
     ps_hw_entry_store(piece->entry, large_leaf(table->machine, small, piece->level));
-    ps_hull_add(&promote->hull, ps_piece_span(piece));
+    /* Translations of the small leaves, of any size, would outlive a change of the large one. */
+    ps_gather_range(table, promote->gather, ps_piece_span(piece), PS_LEAF_4K, small);
     push_live(promote, frame);
     table->counters.leaves[piece->level - 1] -= PS_TABLE_ENTRIES;
     table->counters.leaves[piece->level]++;
@@ -127,20 +128,24 @@ static void promote_leave(struct ps_walk *walk, struct ps_piece *piece,
 /* False when nothing was. */
 static bool promote_tables(struct ps_page_table *table, struct ps_page_range range)
 {
+    struct ps_tlb_gather gather;
     struct promote promote = {
+        .gather = &gather,
         .walk = {.table = table,
                  .visit = promote_visit,
                  .leave = promote_leave,
                  .leaves_all = true},
     };
+    bool promoted;
 
+    ps_tlb_gather_init(&gather, table->machine);
     (void)ps_walk(&promote.walk, range);
-    ps_hull_invalidate(table, &promote.hull);
+    promoted = ps_gather_flush(table, &gather);
     while (promote.tables.number != 0) {
         ps_frames_push(table, &table->deposit, pop_dead(&promote));
         table->counters.deposited++;
     }
-    return promote.hull.found;
+    return promoted;
 }
 
 void ps_promote_around(struct ps_page_table *table, struct ps_page_range range)

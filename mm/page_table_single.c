@@ -38,13 +38,13 @@ static void count_used(const struct single *single, bool more)
     ps_hw_entry_store(single->parent, ps_entry_with_used(value, used));
 }
 
-static void invalidate_page(struct ps_page_table *table, uint64_t page)
+static void invalidate_page(struct ps_page_table *table, uint64_t page, uint64_t old)
 {
     struct ps_tlb_gather gather;
 
     ps_tlb_gather_init(&gather, table->machine);
-    ps_tlb_gather_add(&gather, ps_virt_of_page(table, page), ps_pages(1));
-    table->counters.rounds += ps_tlb_gather_flush(&gather);
+    ps_gather_range(table, &gather, (struct ps_page_range){page, page}, PS_LEAF_4K, old);
+    (void)ps_gather_flush(table, &gather);
 }
 
 bool ps_map_single(struct ps_page_table *table, uint64_t page, ps_frame_t frame, ps_attr_t attr)
@@ -74,8 +74,8 @@ bool ps_protect_single(struct ps_page_table *table, uint64_t page, ps_attr_t att
         new = ps_entry_with_bits(old, bits, 1);
         if (!ps_entry_is_present(old) || old == new)
             return true;
-    } while (!ps_entry_change(single.entry, old, new));
-    invalidate_page(table, page);
+    } while (!ps_entry_change(single.entry, old, new, ps_is_alone(table)));
+    invalidate_page(table, page, old);
     return true;
 }
 
@@ -94,7 +94,7 @@ bool ps_unmap_single(struct ps_page_table *table, uint64_t page,
     ps_hw_entry_store(single.entry, 0);
     count_used(&single, false);
     table->counters.leaves[1]--;
-    invalidate_page(table, page);
+    invalidate_page(table, page, old);
     if (release != NULL)
         release->release(release->context, ps_entry_leaf_frame(old, 1), ps_pages(1));
     return true;

@@ -3,10 +3,10 @@
 /* ---- retire ---- */
 
 struct retire {
-    struct ps_walk walk; /* first */
-    bool others;         /* leaves were retired before this call that are not swept yet */
-    uint64_t leaves;     /* retired by this call */
-    struct ps_hull hull; /* of these, and of what others have retired in the range */
+    struct ps_walk walk;          /* first */
+    bool others;                  /* leaves were retired before this call that are not swept yet */
+    uint64_t leaves;              /* retired by this call */
+    struct ps_tlb_gather *gather; /* told of these, and of what others have retired in the range */
 };
 
 static struct retire *retire_of(struct ps_walk *walk)
@@ -14,40 +14,46 @@ static struct retire *retire_of(struct ps_walk *walk)
     return (struct retire *)(void *)walk;
 }
 
-/* Whether a leaf was accessed or dirty interests nobody any more: so the write need not be locked.
- */
+/* Nobody asks any more whether a leaf was accessed or dirty: so the write need not be locked. */
 static void retire_leaf(struct retire *retire, struct ps_piece *piece)
 {
-    ps_hw_entry_store(piece->entry, ps_entry_retire(ps_hw_entry_load(piece->entry)));
+    struct ps_page_table *table = retire->walk.table;
+    uint64_t old = ps_hw_entry_load(piece->entry);
+
+    ps_hw_entry_store(piece->entry, ps_entry_retire(old));
     piece->retired++;
     retire->leaves++;
-    retire->walk.table->counters.leaves[piece->level]--;
-    ps_hull_add(&retire->hull, ps_piece_range(piece));
+    table->counters.leaves[piece->level]--;
+    ps_gather_range(table, retire->gather, ps_piece_range(piece), piece->level, old);
 }
 
 /* The same for all leaves of a table of 4 KiB pages; others' retired ones are covered as well. */
 static void retire_small(struct retire *retire, struct ps_piece *piece)
 {
+    struct ps_page_table *table = retire->walk.table;
     uint64_t *entry = piece->entry;
     uint64_t count = piece->count;
-    struct ps_hull hull = {0};
+    uint64_t used = 0; /* the first of the used ones side by side that end here */
     uint64_t retired = 0;
+    uint64_t bits = 0;
 
     for (uint64_t n = 0; n < count; n++) {
         uint64_t old = ps_hw_entry_load(&entry[n]);
 
-        if (old == 0)
-            continue;
-        ps_hull_add(&hull, (struct ps_page_range){n, n});
-        if (!ps_entry_is_present(old))
-            continue;
-        ps_hw_entry_store(&entry[n], ps_entry_retire(old));
-        retired++;
+        bits |= old;
+        if (old == 0) {
+            ps_gather_small(table, retire->gather, piece, used, n);
+            used = n + 1;
+        } else if (ps_entry_is_present(old)) {
+            ps_hw_entry_store(&entry[n], ps_entry_retire(old));
+            retired++;
+        }
     }
-    ps_hull_add_within(&retire->hull, piece, &hull);
+    ps_gather_small(table, retire->gather, piece, used, count);
+    retire->gather->what.global |= (bits & PS_ENTRY_GLOBAL) != 0;
     piece->retired += retired;
     retire->leaves += retired;
-    retire->walk.table->counters.leaves[1] -= retired;
+    table->counters.leaves[1] -= retired;
     ps_piece_skip(piece, count);
 }
 
@@ -66,7 +72,8 @@ static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
             continue;
         if (ps_entry_is_retired(entry)) {
             /* So is all under it. A sweep after our round may release it: cover it, too. */
-            ps_hull_add(&retire->hull, ps_piece_range(piece));
+            ps_gather_range(walk->table, retire->gather, ps_piece_range(piece), PS_LEAF_4K,
+                            PS_ENTRY_GLOBAL);
             continue;
         }
         if (!ps_entry_has_leaf(entry, piece->level))
@@ -110,12 +117,56 @@ static void retire_leave(struct ps_walk *walk, struct ps_piece *piece, const str
     piece->retired++;
 }
 
+/* A table of 4 KiB leaves in use, none of which was, nor is for good or for all address spaces. */
+static bool is_unused(const struct ps_page_table *table, const struct ps_piece *piece,
+                      uint64_t entry)
+{
+    const uint64_t *entries;
+    uint64_t bits = 0;
+
+    if (piece->level != 2 || !ps_entry_is_table(entry, 2) || !ps_piece_is_whole(piece))
+        return false;
+    entries = ps_hw_frame(table->machine, ps_entry_table_frame(entry));
+    for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++)
+        bits |= ps_hw_entry_load(&entries[i]);
+    return (bits & (PS_ENTRY_USE | PS_ENTRY_PERMANENT | PS_ENTRY_GLOBAL)) == 0;
+}
+
+static bool retire_unused_visit(struct ps_walk *walk, struct ps_piece *piece)
+{
+    if (piece->level == 1) {
+        retire_small(retire_of(walk), piece);
+        return true;
+    }
+    for (; piece->count != 0; ps_piece_next(piece)) {
+        uint64_t entry = ps_hw_entry_load(piece->entry);
+
+        if (piece->level > 2 ? ps_entry_is_table(entry, piece->level)
+                             : is_unused(walk->table, piece, entry))
+            return true;
+    }
+    return true;
+}
+
+void ps_retire_unused(struct ps_page_table *table, struct ps_page_range range,
+                      struct ps_tlb_gather *gather)
+{
+    struct retire retire = {
+        .walk = {.table = table, .visit = retire_unused_visit, .leave = retire_leave},
+        .gather = gather,
+    };
+
+    (void)ps_walk(&retire.walk, range);
+    table->retired += retire.leaves;
+}
+
 static ps_status retire_range(struct ps_page_table *table, struct ps_page_range range,
                               struct ps_tlb_gather *gather)
 {
     struct retire retire = {
         .walk = {.table = table, .visit = retire_visit, .leave = retire_leave},
         .others = table->retired != 0,
+        .gather = gather,
     };
     ps_status status = ps_check_cuts(table, range);
 
@@ -123,7 +174,6 @@ static ps_status retire_range(struct ps_page_table *table, struct ps_page_range 
         return status;
     (void)ps_walk(&retire.walk, range);
     table->retired += retire.leaves;
-    ps_hull_gather(table, &retire.hull, gather);
     return PS_OK;
 }
 
@@ -256,20 +306,16 @@ static void sweep_leave(struct ps_walk *walk, struct ps_piece *piece, const stru
     walk->table->counters.tables--;
 }
 
-static ps_status sweep_range(struct ps_page_table *table, struct ps_page_range range,
-                             const struct ps_frame_release *release)
+void ps_sweep(struct ps_page_table *table, struct ps_page_range range,
+              const struct ps_frame_release *release)
 {
     struct sweep sweep = {
         .walk = {.table = table, .visit = sweep_visit, .leave = sweep_leave},
         .release = release,
     };
-    ps_status status = ps_check_own(table, range);
 
-    if (status != PS_OK)
-        return status;
     (void)ps_walk(&sweep.walk, range);
     tell(&sweep);
-    return PS_OK;
 }
 
 ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
@@ -280,7 +326,10 @@ ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt_t va, ps_page
 
     if (!ps_page_table_enter(table, va, pages, &range, &status))
         return status;
-    return ps_page_table_leave(table, sweep_range(table, range, release));
+    status = ps_check_own(table, range);
+    if (status == PS_OK)
+        ps_sweep(table, range, release);
+    return ps_page_table_leave(table, status);
 }
 
 /* ---- all of it ---- */
@@ -295,10 +344,11 @@ static ps_status unmap(struct ps_page_table *table, struct ps_page_range range,
         return PS_OK;
     ps_tlb_gather_init(&gather, table->machine);
     status = retire_range(table, range, &gather);
-    if (status != PS_OK || gather.empty)
+    if (status != PS_OK || gather.leaves == 0)
         return status;
-    table->counters.rounds += ps_tlb_gather_flush(&gather);
-    return sweep_range(table, range, release);
+    (void)ps_gather_flush(table, &gather);
+    ps_sweep(table, range, release);
+    return PS_OK;
 }
 
 ps_status ps_page_table_unmap(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,

@@ -160,31 +160,12 @@ void ps_cut(struct ps_page_table *table, const struct ps_piece *piece)
     do {
         large = ps_hw_entry_load(piece->entry);
         fill_with_cut(entries, large, piece->level, table->machine);
-    } while (!ps_entry_change(piece->entry, large, full));
+    } while (!ps_entry_change(piece->entry, large, full, ps_is_alone(table)));
     table->counters.leaves[piece->level]--;
     table->counters.leaves[piece->level - 1] += PS_TABLE_ENTRIES;
     table->counters.tables++;
     table->counters.deposited--;
     table->counters.demotions[piece->level]++;
-}
-
-/* ---- invalidation ---- */
-
-void ps_hull_gather(const struct ps_page_table *table, const struct ps_hull *hull,
-                    struct ps_tlb_gather *gather)
-{
-    if (hull->found)
-        ps_tlb_gather_add(gather, ps_virt_of_page(table, hull->range.first),
-                          ps_range_pages(hull->range));
-}
-
-void ps_hull_invalidate(struct ps_page_table *table, const struct ps_hull *hull)
-{
-    struct ps_tlb_gather gather;
-
-    ps_tlb_gather_init(&gather, table->machine);
-    ps_hull_gather(table, hull, &gather);
-    table->counters.rounds += ps_tlb_gather_flush(&gather);
 }
 
 /* ---- frames ---- */
@@ -267,7 +248,10 @@ bool ps_page_table_enter(struct ps_page_table *table, ps_virt_t va, ps_pages_t p
     if (*status != PS_OK || pages.count == 0)
         return false;
     ps_page_table_lock(table);
-    return true;
+    if (!table->frozen)
+        return true;
+    *status = ps_page_table_leave(table, PS_BAD_STATE);
+    return false;
 }
 
 ps_status ps_page_table_leave(struct ps_page_table *table, ps_status status)

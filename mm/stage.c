@@ -286,7 +286,9 @@ void *ps_stage_pointer(const struct ps_stage *stage, const void *pointer)
 /* From here on physical memory is reached through the direct map. */
 static void switch_over(struct ps_stage *stage)
 {
-    ps_hw_set_root(&stage->machine, stage->table.root);
+    ps_status status = ps_page_table_switch(NULL, &stage->table);
+
+    (void)status; /* The table was created, and nothing else can be wrong with it. */
     stage->machine.direct_map = ps_hw_direct_map(&stage->machine, PS_STAGE_DIRECT_MAP);
     stage->map.ranges = ps_stage_pointer(stage, stage->map.ranges);
 }

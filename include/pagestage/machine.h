@@ -11,10 +11,20 @@
 
 #include <pagestage/types.h>
 
-/* A set of translations that must be dead on every processor before a call returns. */
+/* Translations of `count` leaves side by side, each of `step_pages` pages. */
+struct ps_flush_range {
+    ps_virt_t first; /* an address in the first leaf */
+    uint32_t count;
+    uint32_t step_pages;
+};
+
+enum { PS_FLUSH_RANGES = 8 };
+
+/* Translations that must be dead on every processor before a call returns. */
 struct ps_invalidation {
-    ps_virt_t first;
-    ps_pages_t pages; /* to invalidate one by one; 0: everything, global entries included */
+    uint32_t count; /* of ranges, to invalidate leaf by leaf; 0: everything */
+    bool global;    /* everything: global entries included */
+    struct ps_flush_range ranges[PS_FLUSH_RANGES];
 };
 
 struct ps_machine {
@@ -28,7 +38,10 @@ struct ps_machine {
     bool gib_leaves;       /* CPUID says that 1 GiB leaves exist */
     bool global_leaves;    /* CR4.PGE is on */
 
-    /* More pages than this in one round: a full flush is cheaper than single ones. */
+    /*
+     * More leaves than this in one round: a full flush is cheaper than single ones. To be measured:
+     * ps_tlb_threshold(). May be set again whenever no call is going on.
+     */
     uint32_t flush_threshold;
 
     /*
@@ -48,8 +61,9 @@ struct ps_machine {
     void *processor_context;
 
     /*
-     * Carry out one round on all other processors and return when they are done. NULL on a
-     * machine with one running processor. The local round is the library's own.
+     * Carry out one round on all other processors, by ps_tlb_invalidate_here() there, and return
+     * when they are done. NULL on a machine with one running processor. The local round is the
+     * library's own.
      */
     void (*shootdown)(void *context, const struct ps_invalidation *what);
     void *shootdown_context;

@@ -77,8 +77,12 @@ struct ps_page_table {
     ps_frame_t root;
     uint8_t levels;
 
+    _Atomic(uint32_t) running; /* processors on this table */
+    _Atomic(bool) used;        /* since somebody asked */
+
     /* Under the lock. */
     bool promotes;
+    bool frozen;
     ps_frame_t deposit; /* list of frames for cutting leaves, linked through themselves */
     uint64_t retired;   /* leaves retired and not swept yet */
     struct ps_page_table_counters counters;
@@ -95,9 +99,34 @@ PS_MUST_CHECK ps_status ps_page_table_create(struct ps_page_table *table,
 
 /*
  * Free the root and all anchored tables; the structure is zero afterwards.
- * PS_BAD_STATE when not created, or when a leaf is still mapped.
+ * PS_BAD_STATE when not created, when a leaf is still mapped or retired, or while a processor
+ * runs on it. Nothing has changed then.
  */
 PS_MUST_CHECK ps_status ps_page_table_destroy(struct ps_page_table *table);
+
+/*
+ * The calling processor leaves `from` and runs on `to` from here on.
+ * from  NULL when the processor runs on none of ours yet
+ * to    maps the code that is running, its stack, all of the direct map, and whatever an interrupt
+ *       needs, at the same addresses as before
+ * TLB: translations of `from` die on this processor, but for global ones: those of addresses that
+ * both see alike, as a shared upper half.
+ * PS_INVALID_ARGS (NULL), PS_BAD_STATE: not created, different levels, or the processor does not
+ * run on `from`.
+ */
+PS_MUST_CHECK ps_status ps_page_table_switch(struct ps_page_table *from, struct ps_page_table *to);
+
+/*
+ * A processor ran on the table since the last call with `forget`, or runs on it now: whether it
+ * is worth a harvest. False for a table that was not created.
+ */
+bool ps_page_table_was_used(struct ps_page_table *table, bool forget);
+
+/*
+ * From now on nothing changes any more, or again: calls that would change a leaf, a table or a
+ * bit answer PS_BAD_STATE, all others go on. For tables that were handed on.
+ */
+PS_MUST_CHECK ps_status ps_page_table_freeze(struct ps_page_table *table, bool frozen);
 
 /*
  * Make the tables of the level below the root exist for [va, va + pages), for good: address
@@ -240,6 +269,18 @@ struct ps_translation {
 PS_MUST_CHECK ps_status ps_page_table_query(struct ps_page_table *table, ps_virt_t va,
                                             struct ps_translation *translation);
 
+/*
+ * The first address behind the table of 4 KiB leaves that `va` lies in: the end of what a fault can
+ * map ahead without a further table. 0 behind the last one.
+ */
+static inline ps_virt_t ps_virt_table_end(ps_virt_t va)
+{
+    const uint64_t span = PS_PAGE_SIZE << 9;
+    uint64_t first = ps_align_down(va.addr, span);
+
+    return ps_virt(first > UINT64_MAX - span ? 0 : first + span);
+}
+
 struct ps_mapped_range {
     ps_virt_t va;
     ps_pages_t pages;
@@ -258,14 +299,41 @@ void ps_page_table_for_each(struct ps_page_table *table,
                             bool (*visit)(void *context, const struct ps_mapped_range *range),
                             void *context);
 
+enum {
+    PS_HARVEST_KEEP = 1u << 0,        /* look only: no bit is cleared */
+    PS_HARVEST_FREE_TABLES = 1u << 1, /* unmap tables that nobody used */
+};
+
+struct ps_harvest {
+    unsigned flags;
+
+    /* NULL, or called for each leaf that was accessed or written since the last harvest. */
+    void (*visit)(void *context, ps_virt_t va, ps_pages_t pages, bool dirty);
+    void *context;
+
+    const struct ps_frame_release *release; /* NULL, or told of the frames that were unmapped */
+};
+
 /*
- * Call `visit` for every leaf in [va, va + pages) that was accessed (or written) since the
- * last harvest, and clear those bits. A large leaf counts as a whole and is visited with
- * its whole range. TLB: one round when a bit was cleared.
+ * Tell of every leaf in [va, va + pages) that was accessed since the last harvest, and clear its
+ * accessed and dirty bits. A large leaf counts as a whole and is visited with its whole range.
+ *
+ * PS_HARVEST_FREE_TABLES: a table of 4 KiB leaves that lies in the range with its whole span, and
+ * of which no leaf was accessed, is unmapped as ps_page_table_unmap() does it, before any bit is
+ * cleared: what it mapped can be mapped again when it is asked for. Tables with a permanent or a
+ * global leaf stay, and all of them while somebody has retired and not swept yet.
+ * TLB: one round when a bit was cleared or a table unmapped. Never fails for lack of memory.
+ * PS_INVALID_ARGS (NULL, an unknown flag), PS_ACCESS_DENIED for an address under a shared entry.
  */
-PS_MUST_CHECK ps_status ps_page_table_harvest(
-    struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
-    void (*visit)(void *context, ps_virt_t va, ps_pages_t pages, bool dirty), void *context);
+PS_MUST_CHECK ps_status ps_page_table_harvest(struct ps_page_table *table, ps_virt_t va,
+                                              ps_pages_t pages, const struct ps_harvest *harvest);
+
+/*
+ * Mark every leaf in [va, va + pages) as accessed, as if it had been read; holes are fine. A large
+ * leaf counts as a whole. TLB: nothing to do. PS_ACCESS_DENIED for an address under a shared entry.
+ */
+PS_MUST_CHECK ps_status ps_page_table_mark_accessed(struct ps_page_table *table, ps_virt_t va,
+                                                    ps_pages_t pages);
 
 struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table);
 

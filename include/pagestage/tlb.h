@@ -7,8 +7,13 @@
  * frames behind them, the tables that led to them and the virtual range itself still
  * belong to the operation. After it they are dead on every processor and may be reused.
  *
- * A gather keeps the smallest range that covers all it was told. A flush invalidates that
- * range page by page up to machine->flush_threshold pages and everything otherwise.
+ * A gather keeps ranges of leaves, and joins those that lie side by side. A flush invalidates
+ * them leaf by leaf, a large leaf by one instruction, as long as they are no more than
+ * machine->flush_threshold, and everything otherwise. Global entries, which a change of the
+ * root leaves alone, are flushed with everything only when one of them was added.
+ *
+ * A leaf that was cut or is about to be may be cached whole or in pieces: either dies with each
+ * of the addresses in it.
  */
 #ifndef PAGESTAGE_TLB_H
 #define PAGESTAGE_TLB_H
@@ -17,20 +22,36 @@
 
 struct ps_tlb_gather {
     const struct ps_machine *machine;
-    uint64_t first; /* bytes, inclusive; meaningless while `empty` */
-    uint64_t last;
-    bool empty;
+    uint64_t leaves; /* added so far; none: there is nothing to flush */
+    struct ps_invalidation what;
 };
 
 void ps_tlb_gather_init(struct ps_tlb_gather *gather, const struct ps_machine *machine);
 
-/* [va, va + pages) lost a translation, or one became less permissive. pages > 0. O(1). */
-void ps_tlb_gather_add(struct ps_tlb_gather *gather, ps_virt_t va, ps_pages_t pages);
+/*
+ * Leaves that cover [va, va + pages) lost their translations, or those became less permissive.
+ * pages   > 0; the range does not wrap
+ * leaf    pages of the smallest leaf among them
+ * global  one of them was global
+ * No memory is needed. O(1).
+ */
+void ps_tlb_gather_add(struct ps_tlb_gather *gather, ps_virt_t va, ps_pages_t pages,
+                       ps_pages_t leaf, bool global);
 
 /*
  * One round on this processor and all others; nothing when nothing was added. The gather
  * is empty afterwards and can be used again. Returns the number of rounds: 0 or 1.
  */
 unsigned ps_tlb_gather_flush(struct ps_tlb_gather *gather);
+
+/* Carry a round out on the calling processor alone: what machine->shootdown asks others to do. */
+void ps_tlb_invalidate_here(const struct ps_machine *machine, const struct ps_invalidation *what);
+
+/*
+ * The flush_threshold of a machine on which invalidating one leaf costs `single`, a full flush
+ * `full`, and using again what a full flush needlessly dropped `refill`, in any one unit.
+ * At least 1, at most 4096: a round on other processors must not take for ever.
+ */
+uint32_t ps_tlb_threshold(uint64_t single, uint64_t full, uint64_t refill);
 
 #endif

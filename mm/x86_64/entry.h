@@ -251,7 +251,8 @@ static inline bool ps_entry_is_permanent(uint64_t entry)
 }
 
 /* What a change of attributes leaves alone, and what a cut hands down to its pieces. */
-#define PS_ENTRY_HISTORY (PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY | PS_ENTRY_PERMANENT)
+#define PS_ENTRY_USE     (PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY)
+#define PS_ENTRY_HISTORY (PS_ENTRY_USE | PS_ENTRY_PERMANENT)
 
 /* The same leaf with other attributes: those of `bits`, from ps_entry_leaf_bits(). */
 static inline uint64_t ps_entry_with_bits(uint64_t entry, uint64_t bits, unsigned level)

@@ -16,11 +16,11 @@ static void write_cr3(uint64_t value)
 }
 
 /* A change of CR4.PGE drops every translation, global ones too; CR3 alone keeps those. */
-static void flush_everything(bool global_leaves)
+static void flush_everything(bool global)
 {
     uint64_t cr4;
 
-    if (!global_leaves) {
+    if (!global) {
         write_cr3(read_cr3());
         return;
     }
@@ -29,17 +29,20 @@ static void flush_everything(bool global_leaves)
     __asm__ volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
 }
 
+static void flush_range(const struct ps_flush_range *range)
+{
+    uint64_t step = (uint64_t)range->step_pages << PS_PAGE_SHIFT;
+
+    for (uint64_t leaf = 0; leaf < range->count; leaf++)
+        __asm__ volatile("invlpg (%0)" : : "r"(range->first.addr + leaf * step) : "memory");
+}
+
 void ps_hw_invalidate(const struct ps_machine *machine, const struct ps_invalidation *what)
 {
-    for (uint64_t page = 0; page < what->pages.count; page++)
-        __asm__ volatile("invlpg (%0)"
-                         :
-                         : "r"(what->first.addr + (page << PS_PAGE_SHIFT))
-                         : "memory");
-    if (what->pages.count == 0)
-        flush_everything(machine->global_leaves);
-    if (machine->shootdown != NULL)
-        machine->shootdown(machine->shootdown_context, what);
+    for (uint32_t i = 0; i < what->count; i++)
+        flush_range(&what->ranges[i]);
+    if (what->count == 0)
+        flush_everything(what->global && machine->global_leaves);
 }
 
 void ps_hw_set_root(const struct ps_machine *machine, ps_frame_t root)

@@ -57,6 +57,19 @@ static inline bool ps_hw_entry_compare_exchange(uint64_t *entry, uint64_t expect
                                        __ATOMIC_RELAXED);
 }
 
+/* The same where no other processor walks through tables, and this one not in an instruction. */
+static inline bool ps_hw_entry_compare_exchange_alone(uint64_t *entry, uint64_t expected,
+                                                      uint64_t value)
+{
+    bool done;
+
+    __asm__ volatile("cmpxchgq %3, %1"
+                     : "=@ccz"(done), "+m"(*entry), "+a"(expected)
+                     : "r"(value)
+                     : "memory");
+    return done;
+}
+
 /* Fill one frame with zero bytes, to be used soon. */
 static inline void ps_hw_zero_frame(void *frame)
 {
@@ -83,7 +96,7 @@ static inline void *ps_hw_moved(const struct ps_machine *machine, const void *po
     return (void *)(uintptr_t)(machine->direct_map + (uint64_t)(uintptr_t)pointer);
 }
 
-/* One invalidation round: this processor, then all others through machine->shootdown. */
+/* Carry out an invalidation on this processor. */
 void ps_hw_invalidate(const struct ps_machine *machine, const struct ps_invalidation *what);
 
 /* Load the root of an address space. Flushes everything but global entries. */

@@ -68,6 +68,13 @@ static inline bool ps_hw_entry_compare_exchange(uint64_t *entry, uint64_t expect
                                        __ATOMIC_RELAXED);
 }
 
+/* The same where no other processor walks through tables. */
+static inline bool ps_hw_entry_compare_exchange_alone(uint64_t *entry, uint64_t expected,
+                                                      uint64_t value)
+{
+    return ps_hw_entry_compare_exchange(entry, expected, value);
+}
+
 /* Fill one frame with zero bytes: through the sanitizer's eyes, hence no assembly. */
 static inline void ps_hw_zero_frame(void *frame)
 {
@@ -95,7 +102,7 @@ static inline void *ps_hw_moved(const struct ps_machine *machine, const void *po
     return (void *)(uintptr_t)pointer;
 }
 
-/* One invalidation round: this processor, then all others through machine->shootdown. */
+/* Carry out an invalidation on this processor. */
 void ps_hw_invalidate(const struct ps_machine *machine, const struct ps_invalidation *what);
 
 /* Load the root of an address space. Flushes everything but global entries. */

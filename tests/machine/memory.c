@@ -251,8 +251,6 @@ void ps_hw_invalidate(const struct ps_machine *machine, const struct ps_invalida
     sim->invalidation = *what;
     if (sim->processor != NULL)
         sim->processor->invalidate(sim->processor_context, what);
-    if (machine->shootdown != NULL)
-        machine->shootdown(machine->shootdown_context, what);
 }
 
 void ps_hw_set_root(const struct ps_machine *machine, ps_frame_t root)

@@ -429,10 +429,12 @@ void mmu_invalidate(struct mmu *mmu, unsigned processor, const struct ps_invalid
 {
     struct processor *cpu = &mmu->processors[processor];
 
-    for (uint64_t page = 0; page < what->pages.count; page++)
-        forget_address(cpu, what->first.addr + (page << 12));
-    if (what->pages.count == 0)
-        forget_all(cpu, true);
+    for (uint32_t i = 0; i < what->count; i++)
+        for (uint64_t leaf = 0; leaf < what->ranges[i].count; leaf++)
+            forget_address(cpu, what->ranges[i].first.addr +
+                                    ((leaf * what->ranges[i].step_pages) << 12));
+    if (what->count == 0)
+        forget_all(cpu, what->global || !mmu->sim->machine.global_leaves);
 }
 
 void mmu_set_root(struct mmu *mmu, unsigned processor, ps_frame_t root)

@@ -171,7 +171,8 @@ static void a_harvested_page_is_marked_again(struct test *test)
 
     REQUIRE(scratch_map(test, 3, SCRATCH_RW).number != 0);
     scratch_expect_value(test, world->store(world, va, 1), 0);
-    EXPECT_OK(ps_page_table_harvest(world->table, va, ps_pages(1), count_dirty, counts));
+    EXPECT_OK(ps_page_table_harvest(world->table, va, ps_pages(1),
+                                    &(struct ps_harvest){.visit = count_dirty, .context = counts}));
     EXPECT(counts[0] == 0 && counts[1] == 1);
     EXPECT(!translation(test, va).accessed && !translation(test, va).dirty);
     /* Without the invalidation the processor would know the page as dirty and not say so. */

@@ -171,19 +171,19 @@ MMU_CASE(every_level_must_allow, 0)
         good = *entry_of(b, VA, level);
         EXPECT(!try(b, MMU_WRITE | MMU_USER).faulted);
         *entry_of(b, VA, level) = good & ~(uint64_t)W;
-        mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){VA, {1}});
+        mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{VA, 1, 1}}});
         expect_fault(test, try(b, MMU_WRITE), FAULT_PRESENT | FAULT_WRITE);
         EXPECT(!try(b, MMU_READ).faulted);
         *entry_of(b, VA, level) = good & ~(uint64_t)U;
-        mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){VA, {1}});
+        mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{VA, 1, 1}}});
         expect_fault(test, try(b, MMU_USER), FAULT_PRESENT | FAULT_USER);
         EXPECT(!try(b, MMU_WRITE).faulted);
         *entry_of(b, VA, level) = good | XD;
-        mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){VA, {1}});
+        mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{VA, 1, 1}}});
         expect_fault(test, try(b, MMU_FETCH), FAULT_PRESENT | FAULT_FETCH);
         EXPECT(!try(b, MMU_READ).faulted);
         *entry_of(b, VA, level) = good;
-        mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){VA, {1}});
+        mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{VA, 1, 1}}});
         EXPECT(!try(b, MMU_FETCH).faulted);
     }
 }
@@ -277,9 +277,10 @@ MMU_CASE(a_translation_is_kept_until_it_is_invalidated, 0)
     expect_value(test, b, 0, VA, 100);
     set(b, VA, 1, (uint64_t)(DATA + 1) << 12 | P);
     expect_value(test, b, 0, VA, 100);
-    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){ps_virt(VA.addr + 0x1000), {1}});
+    mmu_invalidate(b->mmu, 0,
+                   &(struct ps_invalidation){1, false, {{ps_virt(VA.addr + 0x1000), 1, 1}}});
     expect_value(test, b, 0, VA, 100);
-    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){VA, {1}});
+    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{VA, 1, 1}}});
     expect_value(test, b, 0, VA, 101);
 }
 
@@ -309,7 +310,7 @@ MMU_CASE(a_large_translation_survives_a_cut_and_goes_with_any_of_its_pages, 0)
     set(b, VA, 2, 0);
     set(b, VA, 1, (uint64_t)DATA << 12 | P);
     EXPECT_EQ(try(b, MMU_READ).pa.addr, 0x40000000u + (VA.addr & 0x1fffff));
-    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){first, {1}});
+    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{first, 1, 1}}});
     expect_value(test, b, 0, VA, 100);
 }
 
@@ -325,13 +326,13 @@ MMU_CASE(steps_of_a_walk_are_kept, 0)
     set(b, VA, 2, 0);
     expect_value(test, b, 0, next, 101);
     /* Any invalidation drops all steps. */
-    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){ps_virt(0x1000), {1}});
+    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{ps_virt(0x1000), 1, 1}}});
     EXPECT_EQ(mmu_kept_steps(b->mmu, 0), 0);
     expect_value(test, b, 0, next, 101);
     EXPECT(mmu_load(b->mmu, 0, ps_virt(next.addr + 0x1000)).faulted);
 }
 
-MMU_CASE(global_translations_survive_a_root_and_no_full_flush, 0)
+MMU_CASE(global_translations_survive_a_root_and_die_when_they_are_meant, 0)
 {
     ps_virt_t local = ps_virt(VA.addr + 0x1000);
 
@@ -342,10 +343,12 @@ MMU_CASE(global_translations_survive_a_root_and_no_full_flush, 0)
     mmu_set_root(b->mmu, 0, ps_frame(ROOT));
     EXPECT_EQ(mmu_kept_translations(b->mmu, 0), 1);
     EXPECT_EQ(mmu_kept_steps(b->mmu, 0), 0);
-    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){VA, {1}});
+    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{VA, 1, 1}}});
     EXPECT_EQ(mmu_kept_translations(b->mmu, 0), 0);
     expect_value(test, b, 0, VA, 100);
-    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){VA, {0}});
+    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){.global = false});
+    EXPECT_EQ(mmu_kept_translations(b->mmu, 0), 1);
+    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){.global = true});
     EXPECT_EQ(mmu_kept_translations(b->mmu, 0), 0);
 }
 
@@ -359,19 +362,16 @@ MMU_CASE(no_translation_is_global_where_that_is_off, SIM_NO_GLOBAL_LEAVES)
 
 MMU_CASE(the_second_processor_hears_only_of_shootdowns, 0)
 {
-    struct ps_invalidation what = {VA, {1}};
-    void (*shootdown)(void *, const struct ps_invalidation *) = b->sim->machine.shootdown;
+    struct ps_invalidation what = {1, false, {{VA, 1, 1}}};
 
     set(b, VA, 1, (uint64_t)DATA << 12 | P);
     expect_value(test, b, 0, VA, 100);
     expect_value(test, b, 1, VA, 100);
     set(b, VA, 1, 0);
-    b->sim->machine.shootdown = NULL;
     ps_hw_invalidate(&b->sim->machine, &what);
     EXPECT(mmu_load(b->mmu, 0, VA).faulted);
     expect_value(test, b, 1, VA, 100);
-    b->sim->machine.shootdown = shootdown;
-    ps_hw_invalidate(&b->sim->machine, &what);
+    b->sim->machine.shootdown(b->sim->machine.shootdown_context, &what);
     EXPECT(mmu_load(b->mmu, 1, VA).faulted);
 }
 
@@ -394,7 +394,7 @@ MMU_CASE(missing_memory_reads_as_ones_and_takes_no_writes, 0)
     EXPECT(!mmu_store(b->mmu, 0, VA, 1).faulted);
     expect_value(test, b, 0, VA, UINT64_MAX);
     set(b, VA, 2, (uint64_t)0x100000 << 12 | P | W);
-    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){VA, {1}});
+    mmu_invalidate(b->mmu, 0, &(struct ps_invalidation){1, false, {{VA, 1, 1}}});
     expect_fault(test, try(b, MMU_READ), FAULT_PRESENT | FAULT_RESERVED);
 }
 
@@ -417,7 +417,7 @@ static const struct test_case cases[] = {
     TEST_CASE(old_rights_fault_once),
     TEST_CASE(a_large_translation_survives_a_cut_and_goes_with_any_of_its_pages),
     TEST_CASE(steps_of_a_walk_are_kept),
-    TEST_CASE(global_translations_survive_a_root_and_no_full_flush),
+    TEST_CASE(global_translations_survive_a_root_and_die_when_they_are_meant),
     TEST_CASE(no_translation_is_global_where_that_is_off),
     TEST_CASE(the_second_processor_hears_only_of_shootdowns),
     TEST_CASE(speculation_keeps_and_does_not_fault),

@@ -39,15 +39,15 @@ TABLE_CASE(protect_invalidates_once_and_only_when_something_changed)
     EXPECT_EQ(f->sim->invalidations, 0);
     EXPECT_OK(ps_page_table_protect(&f->table, at(TABLE_LOW, 10), ps_pages(20), RO));
     EXPECT_EQ(f->sim->invalidations, 1);
-    EXPECT_EQ(f->sim->invalidation.first.addr, at(TABLE_LOW, 10).addr);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 20);
+    EXPECT_EQ(f->sim->invalidation.ranges[0].first.addr, at(TABLE_LOW, 10).addr);
+    EXPECT_EQ(f->sim->invalidation.ranges[0].count, 20);
     EXPECT_OK(ps_page_table_protect(&f->table, at(TABLE_LOW, 0), ps_pages(1024), RW));
     EXPECT_EQ(f->sim->invalidations, 2);
-    EXPECT_EQ(f->sim->invalidation.first.addr, at(TABLE_LOW, 10).addr);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 20);
+    EXPECT_EQ(f->sim->invalidation.ranges[0].first.addr, at(TABLE_LOW, 10).addr);
+    EXPECT_EQ(f->sim->invalidation.ranges[0].count, 20);
     EXPECT_OK(ps_page_table_protect(&f->table, at(TABLE_LOW, 0), ps_pages(1024), uncached));
     EXPECT_EQ(f->sim->invalidations, 3);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 0);
+    EXPECT_EQ(f->sim->invalidation.count, 0);
     EXPECT_EQ(ps_page_table_counters(&f->table).rounds, 3);
 }
 
@@ -91,13 +91,13 @@ TABLE_CASE(a_bit_that_the_processor_set_is_never_overwritten)
     uint64_t leaf = ps_entry_leaf(ps_frame(7), RW, 1, &f->sim->machine);
     uint64_t entry = leaf | PS_ENTRY_ACCESSED;
 
-    EXPECT(!ps_entry_change(&entry, leaf, 0));
+    EXPECT(!ps_entry_change(&entry, leaf, 0, false));
     EXPECT_EQ(entry, leaf | PS_ENTRY_ACCESSED);
-    EXPECT(ps_entry_change(&entry, leaf | PS_ENTRY_ACCESSED, leaf));
+    EXPECT(ps_entry_change(&entry, leaf | PS_ENTRY_ACCESSED, leaf, false));
     EXPECT_EQ(entry, leaf);
     /* With both bits set there is nothing left to lose. */
     entry = leaf | PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY;
-    EXPECT(ps_entry_change(&entry, entry, 5));
+    EXPECT(ps_entry_change(&entry, entry, 5, false));
     EXPECT_EQ(entry, 5);
 }
 
@@ -127,14 +127,14 @@ static void keep_leaf(void *context, ps_virt_t va, ps_pages_t pages, bool dirty)
 TABLE_CASE(harvest_shows_what_was_touched_once)
 {
     struct harvested harvested = {.count = 0};
+    const struct ps_harvest keep_leaves = {.visit = keep_leaf, .context = &harvested};
     ps_frame_t frame = table_take_frame(test, f);
 
     for (uint64_t page = 0; page < 4; page++)
         table_map(test, f, at(TABLE_LOW, page), frame.number, RW);
     (void)mmu_load(f->mmu, 0, at(TABLE_LOW, 1));
     (void)mmu_store(f->mmu, 1, at(TABLE_LOW, 3), 5);
-    EXPECT_OK(
-        ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1000), keep_leaf, &harvested));
+    EXPECT_OK(ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1000), &keep_leaves));
     REQUIRE(harvested.count == 2);
     EXPECT_EQ(harvested.leaves[0].va.addr, at(TABLE_LOW, 1).addr);
     EXPECT(!harvested.leaves[0].dirty && harvested.leaves[0].pages.count == 1);
@@ -142,13 +142,11 @@ TABLE_CASE(harvest_shows_what_was_touched_once)
     EXPECT(harvested.leaves[1].dirty);
     EXPECT_EQ(f->sim->invalidations, 1);
 
-    EXPECT_OK(
-        ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1000), keep_leaf, &harvested));
+    EXPECT_OK(ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1000), &keep_leaves));
     EXPECT_EQ(harvested.count, 2);
     EXPECT_EQ(f->sim->invalidations, 1);
     (void)mmu_store(f->mmu, 1, at(TABLE_LOW, 3), 6);
-    EXPECT_OK(
-        ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1000), keep_leaf, &harvested));
+    EXPECT_OK(ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1000), &keep_leaves));
     EXPECT_EQ(harvested.count, 3);
     EXPECT_OK(ps_frame_pool_free(&f->pool, frame, ps_pages(1)));
 }
@@ -157,11 +155,11 @@ TABLE_CASE(harvest_shows_what_was_touched_once)
 TABLE_CASE(harvest_shows_a_page_that_is_dirty_and_not_accessed)
 {
     struct harvested harvested = {.count = 0};
+    const struct ps_harvest keep_leaves = {.visit = keep_leaf, .context = &harvested};
 
     table_map(test, f, at(TABLE_LOW, 0), 7, RW);
     *table_entry(f, at(TABLE_LOW, 0), 1) |= PS_ENTRY_DIRTY;
-    EXPECT_OK(
-        ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1), keep_leaf, &harvested));
+    EXPECT_OK(ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(1), &keep_leaves));
     EXPECT_EQ(harvested.count, 1);
     EXPECT(harvested.leaves[0].dirty);
     EXPECT_EQ(*table_entry(f, at(TABLE_LOW, 0), 1) & PS_ENTRY_DIRTY, 0);
@@ -170,15 +168,17 @@ TABLE_CASE(harvest_shows_a_page_that_is_dirty_and_not_accessed)
 TABLE_CASE(harvest_shows_a_large_leaf_whole)
 {
     struct harvested harvested = {.count = 0};
+    const struct ps_harvest keep_leaves = {.visit = keep_leaf, .context = &harvested};
 
     table_map_run(test, f, at(TABLE_HIGH, 512), 512, 512, RW, 0);
     (void)mmu_store(f->mmu, 0, at(TABLE_HIGH, 600), 1);
-    EXPECT_OK(
-        ps_page_table_harvest(&f->table, at(TABLE_HIGH, 700), ps_pages(1), keep_leaf, &harvested));
+    EXPECT_OK(ps_page_table_harvest(&f->table, at(TABLE_HIGH, 700), ps_pages(1), &keep_leaves));
     REQUIRE(harvested.count == 1);
     EXPECT_EQ(harvested.leaves[0].va.addr, at(TABLE_HIGH, 512).addr);
     EXPECT_EQ(harvested.leaves[0].pages.count, 512);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 0);
+    EXPECT_EQ(f->sim->invalidation.count, 1);
+    EXPECT_EQ(f->sim->invalidation.ranges[0].count, 1);
+    EXPECT_EQ(f->sim->invalidation.ranges[0].step_pages, 512);
     EXPECT(harvested.leaves[0].dirty);
     table_expect_tree(test, f, 0, 1, 0, 3, 1);
 }

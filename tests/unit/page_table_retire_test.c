@@ -28,58 +28,6 @@ static void sweep(struct test *test, struct table_fixture *f, ps_virt_t va, uint
 
 /* ---- the gather ---- */
 
-TABLE_CASE(a_flush_of_nothing_is_no_round)
-{
-    struct ps_tlb_gather gather = new_gather(f);
-
-    EXPECT_EQ(ps_tlb_gather_flush(&gather), 0);
-    EXPECT_EQ(f->sim->invalidations, 0);
-}
-
-TABLE_CASE(a_gather_covers_all_it_was_told)
-{
-    struct ps_tlb_gather gather = new_gather(f);
-
-    ps_tlb_gather_add(&gather, at(TABLE_LOW, 7), ps_pages(2));
-    ps_tlb_gather_add(&gather, at(TABLE_LOW, 3), ps_pages(1));
-    ps_tlb_gather_add(&gather, at(TABLE_LOW, 5), ps_pages(1));
-    EXPECT_EQ(ps_tlb_gather_flush(&gather), 1);
-    EXPECT_EQ(f->sim->invalidation.first.addr, at(TABLE_LOW, 3).addr);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 6);
-    EXPECT_EQ(ps_tlb_gather_flush(&gather), 0);
-    ps_tlb_gather_add(&gather, at(TABLE_HIGH, 0), ps_pages(1));
-    EXPECT_EQ(ps_tlb_gather_flush(&gather), 1);
-    EXPECT_EQ(f->sim->invalidation.first.addr, TABLE_HIGH);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 1);
-}
-
-TABLE_CASE(more_pages_than_the_threshold_are_a_full_flush)
-{
-    struct ps_tlb_gather gather = new_gather(f);
-    uint64_t threshold = f->sim->machine.flush_threshold;
-
-    ps_tlb_gather_add(&gather, at(TABLE_LOW, 0), ps_pages(threshold));
-    ps_tlb_gather_flush(&gather);
-    EXPECT_EQ(f->sim->invalidation.pages.count, threshold);
-    ps_tlb_gather_add(&gather, at(TABLE_LOW, 0), ps_pages(threshold + 1));
-    ps_tlb_gather_flush(&gather);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 0);
-}
-
-TABLE_CASE(a_gather_reaches_the_last_page_of_the_space)
-{
-    struct ps_tlb_gather gather = new_gather(f);
-
-    ps_tlb_gather_add(&gather, ps_virt(0xffffffffffffe000u), ps_pages(2));
-    ps_tlb_gather_flush(&gather);
-    EXPECT_EQ(f->sim->invalidation.first.addr, 0xffffffffffffe000u);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 2);
-    ps_tlb_gather_add(&gather, ps_virt(0x1000), ps_pages(1));
-    ps_tlb_gather_add(&gather, ps_virt(0xfffffffffffff000u), ps_pages(1));
-    ps_tlb_gather_flush(&gather);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 0);
-}
-
 /* ---- one round for several ranges ---- */
 
 TABLE_CASE(several_ranges_share_one_round)
@@ -380,7 +328,8 @@ TABLE_CASE(global_pages_are_invalidated_too)
     EXPECT(mmu_load(f->mmu, 0, at(TABLE_LOW, 50)).faulted);
     EXPECT(!mmu_load(f->mmu, 0, at(TABLE_LOW, 0)).faulted);
     table_unmap(test, f, at(TABLE_LOW, 0), 100);
-    EXPECT_EQ(f->sim->invalidation.pages.count, 0);
+    EXPECT_EQ(f->sim->invalidation.count, 0);
+    EXPECT(f->sim->invalidation.global);
     EXPECT(mmu_load(f->mmu, 0, at(TABLE_LOW, 0)).faulted);
     EXPECT_OK(ps_frame_pool_free(&f->pool, frame, ps_pages(1)));
 }
@@ -406,10 +355,6 @@ TABLE_CASE(neighbours_work_before_during_and_after_a_cut)
 }
 
 static const struct test_case cases[] = {
-    TEST_CASE(a_flush_of_nothing_is_no_round),
-    TEST_CASE(a_gather_covers_all_it_was_told),
-    TEST_CASE(more_pages_than_the_threshold_are_a_full_flush),
-    TEST_CASE(a_gather_reaches_the_last_page_of_the_space),
     TEST_CASE(several_ranges_share_one_round),
     TEST_CASE(retired_pages_are_gone_and_still_in_use),
     TEST_CASE(sweep_leaves_alone_what_was_not_retired),

@@ -122,7 +122,7 @@ static ps_status call_number(unsigned number, struct ps_page_table *table, ps_vi
     case 5:
         return ps_page_table_protect(table, va, pages, RO);
     case 6:
-        return ps_page_table_harvest(table, va, pages, ignore_leaf, NULL);
+        return ps_page_table_harvest(table, va, pages, &(struct ps_harvest){.visit = ignore_leaf});
     default:
         return ps_page_table_anchor(table, va, pages);
     }
@@ -202,7 +202,7 @@ TABLE_CASE(missing_pointers_are_refused)
         PS_INVALID_ARGS);
     EXPECT_STATUS(ps_page_table_retire(table, at(TABLE_LOW, 0), ps_pages(1), NULL),
                   PS_INVALID_ARGS);
-    EXPECT_STATUS(ps_page_table_harvest(table, at(TABLE_LOW, 0), ps_pages(1), NULL, NULL),
+    EXPECT_STATUS(ps_page_table_harvest(table, at(TABLE_LOW, 0), ps_pages(1), NULL),
                   PS_INVALID_ARGS);
     EXPECT_STATUS(ps_page_table_query(table, at(TABLE_LOW, 0), NULL), PS_INVALID_ARGS);
     EXPECT_STATUS(ps_page_table_share_upper(table, NULL), PS_INVALID_ARGS);

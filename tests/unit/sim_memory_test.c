@@ -215,7 +215,7 @@ static void record_shootdown(void *context, const struct ps_invalidation *what)
 {
     struct recorder *recorder = context;
 
-    recorder->shootdowns += (unsigned)what->pages.count;
+    recorder->shootdowns += what->ranges[0].count;
 }
 
 static void record_root(void *context, ps_frame_t root)
@@ -231,7 +231,7 @@ static ps_frame_t recorded_root(void *context)
 static void requests_reach_the_processor(struct test *test)
 {
     static const struct sim_processor_ops ops = {record_invalidation, record_root, recorded_root};
-    const struct ps_invalidation what = {ps_virt(0x5000), ps_pages(3)};
+    const struct ps_invalidation what = {1, false, {{ps_virt(0x5000), 3, 1}}};
     struct recorder recorder = {0};
     struct sim_machine *sim = small_machine();
 
@@ -239,17 +239,18 @@ static void requests_reach_the_processor(struct test *test)
     ps_hw_invalidate(&sim->machine, &what);
     ps_hw_set_root(&sim->machine, ps_frame(9));
     EXPECT_EQ(sim->invalidations, 1);
-    EXPECT_EQ(sim->invalidation.first.addr, 0x5000);
+    EXPECT_EQ(sim->invalidation.ranges[0].first.addr, 0x5000);
     EXPECT_EQ(ps_hw_root(&sim->machine).number, 9);
     sim->processor = &ops;
     sim->processor_context = &recorder;
     sim->machine.shootdown = record_shootdown;
     sim->machine.shootdown_context = &recorder;
     ps_hw_invalidate(&sim->machine, &what);
+    sim->machine.shootdown(sim->machine.shootdown_context, &what);
     ps_hw_set_root(&sim->machine, ps_frame(11));
     EXPECT_EQ(sim->invalidations, 2);
     EXPECT_EQ(recorder.invalidations, 1);
-    EXPECT_EQ(recorder.invalidation.pages.count, 3);
+    EXPECT_EQ(recorder.invalidation.ranges[0].count, 3);
     EXPECT_EQ(recorder.shootdowns, 3);
     EXPECT_EQ(recorder.root.number, 11);
     EXPECT_EQ(ps_hw_root(&sim->machine).number, 11);

@@ -31,6 +31,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_frame_pool_corner,
     /* page tables */
     &suite_entry,
+    &suite_tlb,
     &suite_page_table,
     &suite_page_table_leaf,
     &suite_page_table_promote,
