@@ -210,14 +210,14 @@ static ps_status query(const struct ps_page_table *table, uint64_t page,
     unsigned level = table->levels;
     uint64_t entry = ps_hw_entry_load(ps_table_entry(table, table->root, level, page));
 
-    if (ps_entry_is_shared(entry))
-        return PS_ACCESS_DENIED;
-    while (ps_entry_is_table(entry, level)) {
+    while (level > 1 && ps_entry_is_own_table(entry)) {
         level--;
         entry = ps_hw_entry_load(ps_table_entry(table, ps_entry_table_frame(entry), level, page));
     }
     if (!ps_entry_is_present(entry))
         return PS_NOT_FOUND;
+    if (ps_entry_is_shared(entry))
+        return PS_ACCESS_DENIED;
     *translation = (struct ps_translation){
         .frame = ps_entry_leaf_page(entry, level, page),
         .attr = ps_entry_attr(entry, level),

@@ -83,13 +83,12 @@ static ps_status protect_range(struct ps_page_table *table, struct ps_page_range
     };
     ps_status status;
 
-    if (range.first == range.last && ps_protect_single(table, range.first, attr))
-        return PS_OK;
     status = ps_check_cuts(table, range);
     if (status != PS_OK)
         return status;
     for (unsigned level = PS_LEAF_4K; level <= PS_LEAF_1G; level++)
         protect.bits[level] = ps_entry_leaf_bits(attr, level, table->machine);
+    ps_note_global(table, attr);
     ps_tlb_gather_init(&gather, table->machine);
     (void)ps_walk(&protect.walk, range);
     if (ps_gather_flush(table, &gather))
@@ -105,6 +104,8 @@ ps_status ps_page_table_protect(struct ps_page_table *table, ps_virt_t va, ps_pa
 
     if (!ps_attr_is_valid(attr))
         return PS_INVALID_ARGS;
+    if (pages.count == 1 && ps_protect_single(table, va, attr))
+        return PS_OK;
     if (!ps_page_table_enter(table, va, pages, &range, &status))
         return status;
     return ps_page_table_leave(table, protect_range(table, range, attr));

@@ -144,16 +144,19 @@ static ps_status check_existing(const struct map *map, const struct ps_piece *pi
 
 /* ---- the first walk ---- */
 
-/* Pages of a table where nothing is in the way: the usual case, and so a loop of its own. */
-static void skip_empty(struct ps_piece *piece)
+static uint64_t count_empty(const uint64_t *entry, uint64_t count)
 {
-    const uint64_t *entry = piece->entry;
-    uint64_t count = piece->count;
     uint64_t n = 0;
 
     while (n < count && ps_hw_entry_load(&entry[n]) == 0)
         n++;
-    ps_piece_skip(piece, n);
+    return n;
+}
+
+/* Pages of a table where nothing is in the way: the usual case, and so a loop of its own. */
+static void skip_empty(struct ps_piece *piece)
+{
+    ps_piece_skip(piece, count_empty(piece->entry, piece->count));
 }
 
 static bool plan(struct ps_walk *walk, struct ps_piece *piece)
@@ -180,35 +183,56 @@ static bool plan(struct ps_walk *walk, struct ps_piece *piece)
 
 /* ---- the second walk ---- */
 
-static void link_table(struct map *map, struct ps_piece *piece)
+/* This is where mapping spends its time: what does not depend on the page is outside the loops. */
+static void fill_scattered(uint64_t *entry, uint64_t count, uint64_t bits, const ps_frame_t *frames)
+{
+    for (uint64_t n = 0; n < count; n++)
+        ps_hw_entry_store(&entry[n], bits | ps_phys_of_frame(frames[n]).addr);
+}
+
+static void fill_run(uint64_t *entry, uint64_t count, uint64_t leaf, uint64_t step)
+{
+    for (uint64_t n = 0; n < count; n++)
+        ps_hw_entry_store(&entry[n], leaf + n * step);
+}
+
+/* Leaves for empty entries of a table of `level`, from `page` on. */
+static void fill(const struct map *map, uint64_t *entry, uint64_t count, unsigned level,
+                 uint64_t page)
+{
+    uint64_t bits = map->leaf[level];
+
+    if (map->frames != NULL)
+        fill_scattered(entry, count, bits, map->frames + (page - map->first_page));
+    else
+        fill_run(entry, count, bits | ps_phys_of_frame(frame_for(map, page)).addr,
+                 ps_level_pages(level) << PS_PAGE_SHIFT);
+}
+
+/*
+ * A table in place of an empty entry. One that will hold nothing but leaves of this call gets them
+ * before it is linked, and need not be cleared; true then.
+ */
+static bool link_table(struct map *map, struct ps_piece *piece)
 {
     struct ps_page_table *table = map->walk.table;
     ps_frame_t frame = ps_frames_pop(table, &map->reserve);
+    uint64_t *entries = ps_hw_frame(table->machine, frame);
+    unsigned level = piece->level - 1;
+    bool full = level <= map->largest && ps_piece_is_whole(piece);
+    uint64_t entry = ps_entry_table(frame);
 
-    ps_hw_zero_frame(ps_hw_frame(table->machine, frame));
-    ps_hw_entry_store(piece->entry, ps_entry_table(frame));
+    if (full) {
+        fill(map, entries, PS_TABLE_ENTRIES, level, piece->page);
+        table->counters.leaves[level] += PS_TABLE_ENTRIES;
+        entry = ps_entry_with_used(entry, PS_TABLE_ENTRIES);
+    } else {
+        ps_hw_zero_frame(entries);
+    }
+    ps_hw_entry_store(piece->entry, entry);
     piece->added++;
     table->counters.tables++;
-}
-
-/* This is where mapping spends its time: what does not depend on the page is outside the loops. */
-static uint64_t fill_scattered(uint64_t *entry, uint64_t count, uint64_t bits,
-                               const ps_frame_t *frames)
-{
-    uint64_t n = 0;
-
-    for (; n < count && ps_hw_entry_load(&entry[n]) == 0; n++)
-        ps_hw_entry_store(&entry[n], bits | ps_phys_of_frame(frames[n]).addr);
-    return n;
-}
-
-static uint64_t fill_run(uint64_t *entry, uint64_t count, uint64_t leaf, uint64_t step)
-{
-    uint64_t n = 0;
-
-    for (; n < count && ps_hw_entry_load(&entry[n]) == 0; n++)
-        ps_hw_entry_store(&entry[n], leaf + n * step);
-    return n;
+    return full;
 }
 
 /* Leaves for the empty entries at the front, as far as the range covers them whole; how many. */
@@ -217,18 +241,13 @@ static uint64_t fill_empty(struct map *map, struct ps_piece *piece)
     unsigned level = piece->level;
     unsigned shift = ps_level_shift(level);
     uint64_t whole = ps_min(piece->count, (piece->last + 1 - piece->page) >> shift);
-    uint64_t bits;
     uint64_t n;
 
     if (level > map->largest || (piece->page & piece->mask) != 0)
         return 0;
-    bits = map->leaf[level];
-    if (map->frames != NULL)
-        n = fill_scattered(piece->entry, whole, bits,
-                           map->frames + (piece->page - map->first_page));
-    else
-        n = fill_run(piece->entry, whole, bits | ps_phys_of_frame(frame_for(map, piece->page)).addr,
-                     (piece->mask + 1) << PS_PAGE_SHIFT);
+    /* The first walk has seen that nothing is there. Above level 1 that may be an empty table. */
+    n = level == 1 && map->existing == PS_EXISTING_ERROR ? whole : count_empty(piece->entry, whole);
+    fill(map, piece->entry, n, level, piece->page);
     ps_piece_skip(piece, n);
     piece->added += n;
     map->walk.table->counters.leaves[level] += n;
@@ -306,7 +325,7 @@ static bool apply(struct ps_walk *walk, struct ps_piece *piece)
         if (entry == 0) {
             if (fill_empty(map, piece) != 0)
                 continue;
-            link_table(map, piece);
+            done = link_table(map, piece);
         } else if (ps_entry_is_retired(entry)) {
             done = apply_to_retired(map, piece, entry);
         } else if (ps_entry_has_leaf(entry, piece->level)) {
@@ -337,6 +356,7 @@ static void apply_all(struct map *map, struct ps_page_range range)
     struct ps_page_table *table = map->walk.table;
 
     map->walk.visit = apply;
+    ps_note_global(table, map->attr);
     ps_tlb_gather_init(&map->gather, table->machine);
     (void)ps_walk(&map->walk, range);
     keep_deposits(map);
@@ -409,28 +429,13 @@ static ps_status map_scattered(struct ps_page_table *table, ps_virt_t va, const 
     return enter_and_run(&map, va, pages);
 }
 
-/* False, with nothing locked, when it is for the walker to say what is the matter. */
-static bool map_single(struct ps_page_table *table, ps_virt_t va, ps_frame_t frame, ps_attr_t attr)
-{
-    struct ps_page_range range;
-    ps_status status;
-    bool done;
-
-    if (!ps_page_table_enter(table, va, ps_pages(1), &range, &status))
-        return false;
-    done = frame.number <= ps_frame_largest(table->machine) &&
-           ps_map_single(table, range.first, frame, attr);
-    (void)ps_page_table_leave(table, PS_OK);
-    return done;
-}
-
 ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va, const ps_frame_t *frames,
                             ps_pages_t pages, ps_attr_t attr, enum ps_existing existing)
 {
     if (table == NULL || !ps_attr_is_valid(attr) || (unsigned)existing > PS_EXISTING_UPGRADE ||
         (frames == NULL && pages.count != 0))
         return PS_INVALID_ARGS;
-    if (pages.count == 1 && map_single(table, va, frames[0], attr))
+    if (pages.count == 1 && ps_map_single(table, va, frames[0], attr))
         return PS_OK;
     return map_scattered(table, va, frames, pages, attr, existing);
 }

@@ -61,9 +61,10 @@ static inline ps_virt_t ps_virt_of_page(const struct ps_page_table *table, uint6
 
 static inline bool ps_virt_is_canonical(const struct ps_page_table *table, ps_virt_t va)
 {
-    ps_virt_t canonical = ps_virt_of_page(table, ps_page_of_virt(table, va));
+    unsigned bits = PS_PAGE_SHIFT + PS_TABLE_INDEX_BITS * table->levels;
+    int64_t top = (int64_t)va.addr >> (bits - 1);
 
-    return canonical.addr == ps_align_down(va.addr, PS_PAGE_SIZE);
+    return top == 0 || top == -1;
 }
 
 /* ---- the walker ---- */
@@ -199,6 +200,13 @@ static inline void ps_gather_small(const struct ps_page_table *table, struct ps_
                         (struct ps_page_range){piece->page + first, piece->page + (end - 1)}, 1, 0);
 }
 
+/* Leaves with these attributes come into being. */
+static inline void ps_note_global(struct ps_page_table *table, ps_attr_t attr)
+{
+    if ((attr.access & PS_GLOBAL) != 0)
+        table->global = true;
+}
+
 /* One round, if there is something to invalidate; false when there is not. */
 static inline bool ps_gather_flush(struct ps_page_table *table, struct ps_tlb_gather *gather)
 {
@@ -231,10 +239,10 @@ void ps_promote_around(struct ps_page_table *table, struct ps_page_range range);
 
 /* ---- page_table_single.c: one page, in one descent; false: it takes more than that ---- */
 
-/* The page is absent, and becomes a leaf. The frame exists and the attributes are valid. */
-bool ps_map_single(struct ps_page_table *table, uint64_t page, ps_frame_t frame, ps_attr_t attr);
-bool ps_protect_single(struct ps_page_table *table, uint64_t page, ps_attr_t attr);
-bool ps_unmap_single(struct ps_page_table *table, uint64_t page,
+/* The page is absent, and becomes a leaf. The attributes are valid, here and below. */
+bool ps_map_single(struct ps_page_table *table, ps_virt_t va, ps_frame_t frame, ps_attr_t attr);
+bool ps_protect_single(struct ps_page_table *table, ps_virt_t va, ps_attr_t attr);
+bool ps_unmap_single(struct ps_page_table *table, ps_virt_t va,
                      const struct ps_frame_release *release);
 
 /* ---- frames ---- */

@@ -5,6 +5,7 @@
 struct retire {
     struct ps_walk walk;          /* first */
     bool others;                  /* leaves were retired before this call that are not swept yet */
+    bool whole;                   /* nobody looks at tables until they are swept */
     uint64_t leaves;              /* retired by this call */
     struct ps_tlb_gather *gather; /* told of these, and of what others have retired in the range */
 };
@@ -57,6 +58,25 @@ static void retire_small(struct retire *retire, struct ps_piece *piece)
     ps_piece_skip(piece, count);
 }
 
+/*
+ * A table of 4 KiB leaves that goes with all it holds, and with too much for single invalidations:
+ * unlinked, its leaves are out of reach, and need not be touched. For the sweep that follows in the
+ * same call, under the same lock, they count as retired.
+ */
+static bool unlink(struct retire *retire, struct ps_piece *piece, uint64_t entry)
+{
+    struct ps_page_table *table = retire->walk.table;
+
+    if (!retire->whole || piece->level != 2 || ps_entry_is_anchored(entry) ||
+        !ps_piece_is_whole(piece) || ps_entry_used(entry) <= table->machine->flush_threshold)
+        return false;
+    ps_hw_entry_store(piece->entry, ps_entry_retire(entry));
+    ps_gather_range(table, retire->gather, ps_piece_range(piece), PS_LEAF_4K,
+                    table->global ? PS_ENTRY_GLOBAL : 0);
+    piece->retired++;
+    return true;
+}
+
 static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     struct retire *retire = retire_of(walk);
@@ -76,8 +96,11 @@ static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
                             PS_ENTRY_GLOBAL);
             continue;
         }
-        if (!ps_entry_has_leaf(entry, piece->level))
-            return true;
+        if (!ps_entry_has_leaf(entry, piece->level)) {
+            if (!unlink(retire, piece, entry))
+                return true;
+            continue;
+        }
         if (!ps_piece_is_whole(piece)) {
             ps_cut(walk->table, piece);
             return true;
@@ -160,12 +183,13 @@ void ps_retire_unused(struct ps_page_table *table, struct ps_page_range range,
     table->retired += retire.leaves;
 }
 
-static ps_status retire_range(struct ps_page_table *table, struct ps_page_range range,
+static ps_status retire_range(struct ps_page_table *table, struct ps_page_range range, bool whole,
                               struct ps_tlb_gather *gather)
 {
     struct retire retire = {
         .walk = {.table = table, .visit = retire_visit, .leave = retire_leave},
         .others = table->retired != 0,
+        .whole = whole,
         .gather = gather,
     };
     ps_status status = ps_check_cuts(table, range);
@@ -187,7 +211,7 @@ ps_status ps_page_table_retire(struct ps_page_table *table, ps_virt_t va, ps_pag
         return PS_INVALID_ARGS;
     if (!ps_page_table_enter(table, va, pages, &range, &status))
         return status;
-    return ps_page_table_leave(table, retire_range(table, range, gather));
+    return ps_page_table_leave(table, retire_range(table, range, false, gather));
 }
 
 /* ---- sweep ---- */
@@ -228,6 +252,14 @@ static void give_back_deposit(struct ps_page_table *table, uint64_t frames)
         ps_frames_give_back(table, ps_frames_pop(table, &table->deposit));
 }
 
+static void free_table(struct ps_page_table *table, struct ps_piece *piece, ps_frame_t frame)
+{
+    ps_hw_entry_store(piece->entry, 0);
+    piece->removed++;
+    ps_frames_give_back(table, frame);
+    table->counters.tables--;
+}
+
 static void sweep_leaf(struct sweep *sweep, struct ps_piece *piece, uint64_t entry)
 {
     struct ps_page_table *table = sweep->walk.table;
@@ -240,35 +272,71 @@ static void sweep_leaf(struct sweep *sweep, struct ps_piece *piece, uint64_t ent
     add_released(sweep, ps_entry_leaf_frame(leaf, piece->level), ps_level_pages(piece->level));
 }
 
+/* The frames of leaves in a table, side by side, that nobody has been told of yet. */
+struct run {
+    uint64_t first;
+    uint64_t pages;
+};
+
+static inline void add_to_run(struct sweep *sweep, struct run *run, uint64_t frame)
+{
+    if (run->pages != 0 && frame != run->first + run->pages) {
+        add_released(sweep, ps_frame(run->first), run->pages);
+        run->pages = 0;
+    }
+    run->first = run->pages == 0 ? frame : run->first;
+    run->pages++;
+}
+
 /* The same for all leaves of a table of 4 KiB pages, which have no deposits. */
 static void sweep_small(struct sweep *sweep, struct ps_piece *piece)
 {
     uint64_t *entry = piece->entry;
     uint64_t count = piece->count;
     uint64_t removed = 0;
-    uint64_t first = 0; /* of the frames side by side that nobody has been told of, */
-    uint64_t pages = 0; /* and how many */
+    struct run run = {0};
 
     for (uint64_t n = 0; n < count; n++) {
         uint64_t old = ps_hw_entry_load(&entry[n]);
-        uint64_t frame = ps_entry_leaf_frame(ps_entry_unretire(old), 1).number;
 
         if (!ps_entry_is_retired(old))
             continue;
         ps_hw_entry_store(&entry[n], 0);
         removed++;
-        if (pages != 0 && frame != first + pages) {
-            add_released(sweep, ps_frame(first), pages);
-            pages = 0;
-        }
-        first = pages == 0 ? frame : first;
-        pages++;
+        add_to_run(sweep, &run, ps_entry_leaf_frame(ps_entry_unretire(old), 1).number);
     }
-    if (pages != 0)
-        add_released(sweep, ps_frame(first), pages);
+    if (run.pages != 0)
+        add_released(sweep, ps_frame(run.first), run.pages);
     piece->removed += removed;
     sweep->walk.table->retired -= removed;
     ps_piece_skip(piece, count);
+}
+
+/* A table that was unlinked, or retired with all it holds: nobody will read it again. */
+static void sweep_table(struct sweep *sweep, struct ps_piece *piece, uint64_t entry)
+{
+    struct ps_page_table *table = sweep->walk.table;
+    ps_frame_t frame = ps_entry_table_frame(ps_entry_unretire(entry));
+    const uint64_t *entries = ps_hw_frame(table->machine, frame);
+    uint64_t used = ps_entry_used(entry);
+    uint64_t retired = 0;
+    struct run run = {0};
+
+    for (uint64_t n = 0; n < PS_TABLE_ENTRIES; n++) {
+        uint64_t old = ps_hw_entry_load(&entries[n]);
+
+        if (old == 0)
+            continue;
+        if (ps_entry_is_retired(old)) {
+            old = ps_entry_unretire(old);
+            retired++;
+        }
+        add_to_run(sweep, &run, ps_entry_leaf_frame(old, 1).number);
+    }
+    add_released(sweep, ps_frame(run.first), run.pages);
+    table->retired -= retired;
+    table->counters.leaves[1] -= used - retired;
+    free_table(table, piece, frame);
 }
 
 static bool sweep_visit(struct ps_walk *walk, struct ps_piece *piece)
@@ -281,12 +349,15 @@ static bool sweep_visit(struct ps_walk *walk, struct ps_piece *piece)
     }
     for (; piece->count != 0; ps_piece_next(piece)) {
         uint64_t entry = ps_hw_entry_load(piece->entry);
+        bool whole = ps_piece_is_whole(piece);
 
         if (entry == 0)
             continue;
-        if (!ps_entry_has_leaf(entry, piece->level))
+        if (piece->level == 2 && whole && ps_entry_is_retired_table(entry, 2))
+            sweep_table(sweep, piece, entry);
+        else if (!ps_entry_has_leaf(entry, piece->level))
             return true;
-        if (ps_entry_is_retired(entry) && ps_piece_is_whole(piece))
+        else if (whole && ps_entry_is_retired(entry))
             sweep_leaf(sweep, piece, entry);
     }
     return true;
@@ -300,10 +371,7 @@ static void sweep_leave(struct ps_walk *walk, struct ps_piece *piece, const stru
     (void)child;
     if (ps_entry_used(entry) != 0 || ps_entry_is_anchored(entry))
         return;
-    ps_hw_entry_store(piece->entry, 0);
-    piece->removed++;
-    ps_frames_give_back(walk->table, ps_entry_table_frame(ps_entry_unretire(entry)));
-    walk->table->counters.tables--;
+    free_table(walk->table, piece, ps_entry_table_frame(ps_entry_unretire(entry)));
 }
 
 void ps_sweep(struct ps_page_table *table, struct ps_page_range range,
@@ -340,10 +408,8 @@ static ps_status unmap(struct ps_page_table *table, struct ps_page_range range,
     struct ps_tlb_gather gather;
     ps_status status;
 
-    if (range.first == range.last && ps_unmap_single(table, range.first, release))
-        return PS_OK;
     ps_tlb_gather_init(&gather, table->machine);
-    status = retire_range(table, range, &gather);
+    status = retire_range(table, range, true, &gather);
     if (status != PS_OK || gather.leaves == 0)
         return status;
     (void)ps_gather_flush(table, &gather);
@@ -357,6 +423,8 @@ ps_status ps_page_table_unmap(struct ps_page_table *table, ps_virt_t va, ps_page
     struct ps_page_range range;
     ps_status status;
 
+    if (pages.count == 1 && ps_unmap_single(table, va, release))
+        return PS_OK;
     if (!ps_page_table_enter(table, va, pages, &range, &status))
         return status;
     return ps_page_table_leave(table, unmap(table, range, release));

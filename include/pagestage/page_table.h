@@ -83,6 +83,7 @@ struct ps_page_table {
     /* Under the lock. */
     bool promotes;
     bool frozen;
+    bool global;        /* a global leaf was mapped here once */
     ps_frame_t deposit; /* list of frames for cutting leaves, linked through themselves */
     uint64_t retired;   /* leaves retired and not swept yet */
     struct ps_page_table_counters counters;

@@ -106,6 +106,12 @@ static inline bool ps_entry_is_table(uint64_t entry, unsigned level)
     return ps_entry_is_present(entry) && !ps_entry_has_leaf(entry, level);
 }
 
+/* Above level 1: a table that belongs to this address space alone. */
+static inline bool ps_entry_is_own_table(uint64_t entry)
+{
+    return (entry & (PS_ENTRY_PRESENT | PS_ENTRY_LARGE | PS_ENTRY_SHARED)) == PS_ENTRY_PRESENT;
+}
+
 static inline bool ps_entry_is_leaf(uint64_t entry, unsigned level)
 {
     return ps_entry_is_present(entry) && ps_entry_has_leaf(entry, level);
