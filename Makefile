@@ -18,7 +18,7 @@ COMMON   := -std=c17 $(WARNINGS) -Iinclude
 MM       := $(wildcard mm/*.c)
 HW       := $(wildcard mm/x86_64/*.c)
 # What is called often; the rest is compiled for size.
-FAST     := frame_pool frame_pool_quick frame_pool_search frame_pool_chunks frame_pool_units \
+FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search frame_pool_chunks frame_pool_units \
             frame_pool_sets frame_pool_books page_table page_table_walk page_table_map page_table_unmap \
             page_table_change page_table_single tlb virtual_allocator virtual_extents
 

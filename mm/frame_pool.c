@@ -39,11 +39,8 @@ static void give_back(struct ps_frame_pool *pool, const ps_frame_t *frames, uint
         }
 }
 
-/*
- * Withdraw those of the frames just taken that were written to while they were free; the
- * others go back when there is one. Lent frames have no pattern.
- */
-static ps_status check_fill(struct ps_frame_pool *pool, const ps_frame_t *frames, uint64_t count)
+/* Lent frames are not for this: they have no pattern. */
+ps_status ps_pool_check_fill(struct ps_frame_pool *pool, const ps_frame_t *frames, uint64_t count)
 {
     uint64_t damaged = 0;
 
@@ -85,7 +82,7 @@ static ps_status take_scattered(struct ps_frame_pool *pool, uint64_t count, enum
     ps_status status = ps_pool_may_take(pool, count - borrowed, flags);
 
     if (status == PS_OK &&
-        (ps_pool_available(pool) < count - borrowed || ps_pool_failure_is_due(pool)))
+        (ps_pool_unpromised(pool) < count - borrowed || ps_pool_failure_is_due(pool)))
         status = PS_NO_MEMORY;
     if (status != PS_OK) {
         give_back(pool, frames, borrowed);
@@ -95,7 +92,7 @@ static ps_status take_scattered(struct ps_frame_pool *pool, uint64_t count, enum
         frames[borrowed] = ps_frame(ps_pool_take_single(pool, processor, tag));
     else
         ps_pool_take_singles(pool, processor, tag, count - borrowed, frames + borrowed);
-    status = check_fill(pool, frames + borrowed, count - borrowed);
+    status = ps_pool_check_fill(pool, frames + borrowed, count - borrowed);
     if (status != PS_OK)
         give_back(pool, frames, borrowed);
     return status;
@@ -130,7 +127,8 @@ static ps_status take_run(struct ps_frame_pool *pool, const struct ps_frame_run 
 
     if (status == PS_OK)
         status = ps_pool_find_run(pool, run, first);
-    if (status == PS_OK && ps_pool_failure_is_due(pool))
+    if (status == PS_OK &&
+        (!ps_pool_can_spare(pool, *first, run->pages.count) || ps_pool_failure_is_due(pool)))
         status = PS_NO_MEMORY;
     if (status != PS_OK)
         return status;
@@ -234,7 +232,8 @@ static ps_status claim(struct ps_frame_pool *pool, uint64_t first, uint64_t page
 
     if (status != PS_OK)
         return status;
-    if (!ps_pool_can_take(pool, first, pages, tag) || ps_pool_failure_is_due(pool))
+    if (!ps_pool_can_take(pool, first, pages, tag) || !ps_pool_can_spare(pool, first, pages) ||
+        ps_pool_failure_is_due(pool))
         return PS_NO_MEMORY;
     damaged = ps_pool_damaged(pool, first, pages);
     if (damaged != PS_NONE) {
@@ -343,7 +342,7 @@ uint64_t ps_frame_pool_whole(struct ps_frame_pool *pool, enum ps_frame_size size
     if (check_pool(pool) != PS_OK || (unsigned)size > PS_FRAME_1G)
         return 0;
     ps_pool_enter(pool);
-    whole = size == PS_FRAME_4K   ? ps_pool_available(pool)
+    whole = size == PS_FRAME_4K   ? ps_pool_unpromised(pool)
             : size == PS_FRAME_2M ? pool->totals.whole_2m
                                   : pool->totals.whole_1g;
     ps_pool_leave(pool);

@@ -149,6 +149,19 @@ static bool check_instruments(struct ps_pool_check *check)
                          "damaged frames");
 }
 
+/* Neither exclusive calls nor quick ones may have taken what was promised. */
+static bool check_promises(struct ps_pool_check *check)
+{
+    const struct ps_frame_pool *pool = check->pool;
+    uint64_t available = ps_pool_available(pool);
+    uint64_t most = pool->promised == 0 ? PS_GETS_UNLIMITED : pool->totals.managed;
+
+    return ps_check_same(check, PS_NONE, ps_min(pool->promised, available), pool->promised,
+                         "promised frames that are available") &&
+           ps_check_same(check, PS_NONE, ps_min(pool->granted, most), pool->granted,
+                         "frames that quick calls may take");
+}
+
 static void check_everything(struct ps_pool_check *check)
 {
     const struct ps_frame_pool *pool = check->pool;
@@ -162,7 +175,7 @@ static void check_everything(struct ps_pool_check *check)
         if (!ps_check_region(check, region))
             return;
     if (ps_check_unit_end(check) && ps_check_links(check) && check_totals(check) &&
-        check_tags(check) && check_units(check))
+        check_tags(check) && check_units(check) && check_promises(check))
         (void)check_instruments(check);
 }
 

@@ -339,6 +339,9 @@ void ps_tract_tidy(struct ps_frame_pool *pool, const struct ps_place *place)
     if (tract->tags == 0 || tract->frames - tract->free + low_used != 1)
         return;
     home = ps_place_in(place->region, place->tract * PS_TRACT_FRAMES + (tract->tags - 1u));
+    /* A low one is not available, but in its place one that is would be kept back. */
+    if (ps_low_part(pool, &home, 1) != 0 && tract->free != 0 && ps_pool_unpromised(pool) == 0)
+        return;
     ps_tract_tags(pool, place->region, place->tract, tract)[tract->tags - 1u] = 0;
     set_tags(pool, tract, 0);
     ps_chunk_give(pool, &home, 1);

@@ -243,6 +243,7 @@ static void fill_in(struct ps_frame_pool *pool, const struct ps_memory_map *map)
     if (ps_pool_range_from(pool, PS_FRAMES_4GIB) < pool->ranges)
         pool->reuse_floor = PS_FRAMES_4GIB;
     ps_pool_count_tag(pool, PS_FRAME_METADATA, (int64_t)pool->books_frames);
+    ps_pool_set_budgets(pool);
 }
 
 ps_status ps_frame_pool_init(struct ps_frame_pool *pool, const struct ps_machine *machine,

@@ -31,6 +31,23 @@
  * The frame of a tract's tag bytes is one of the tract itself, taken when the first of its
  * chunks becomes mixed. For that the last free frame of a tract without one is kept back.
  *
+ * Promises. `available` is the free frames without low ones, and without those that tracts keep
+ * back; it never falls below `promised`. Who could make it fall:
+ *
+ *     single frames, tables of holders    one each, wherever they are taken and whether or not
+ *                                         tag bytes become necessary: ps_pool_unpromised()
+ *     runs, 2 MiB, 1 GiB, claims,         pages, less low ones, less one for each tract that is
+ *     the ring of the quarantine          taken to its last frame: ps_pool_can_spare()
+ *     quick gets                          one each: there are no more gets than unpromised
+ *                                         frames, and only a put that makes one available adds one
+ *     tag bytes, also for a loan          nothing: they are in the frame that is kept back
+ *     a damaged frame, withdrawn          one, instead of those that were to be handed out. When
+ *                                         it is a promised one: only while there are others
+ *     giving back, adding                 more become available. But when the frame of the tag
+ *                                         bytes, a low one, is given back, another is kept back:
+ *                                         ps_tract_tidy() does not, if that one is promised
+ *     splitting, quarantine, loans, fill  nothing: what is allocated stays so
+ *
  * Two kinds of call. An exclusive one has the pool for itself. A quick one, for a single frame,
  * has only one tract: it locks that, but not while somebody is exclusive. What quick calls
  * change: bits, bytes, counts, `partial` and `free` of their tract, and what is
@@ -68,6 +85,9 @@
     (((uint64_t)PS_REGION_CHUNKS * PS_CHUNK_WORDS + PS_FRAME_WORDS - 1) / PS_FRAME_WORDS)
 
 #define PS_NONE UINT64_MAX
+
+/* Quick gets where nothing limits them: never used up, and far from wrapping. */
+#define PS_GETS_UNLIMITED ((uint64_t)1 << 62)
 
 /* ---- cells and bytes ---- */
 
@@ -147,7 +167,15 @@ struct ps_frame_hand {
 struct ps_frame_processor {
     _Atomic(uint32_t) active; /* a quick call is going on */
     uint32_t unused;
-    uint64_t budget; /* quick calls until an exclusive one is due */
+
+    /*
+     * Until an exclusive call is due. Each get is one less, and each put that makes a frame
+     * available one more: so what is missing, or too much, has changed the totals. Where there is
+     * one processor, that number is the pool's own.
+     */
+    uint64_t gets;
+    uint64_t puts; /* left, where they are counted */
+    uint64_t kept; /* puts since the last exclusive call that are kept back for tag bytes */
 
     /* The chunk that the next single frame comes from. It is nobody's property. */
     uint64_t view; /* the direct map that its pointers belong to; 0: there is no such chunk */
@@ -155,10 +183,6 @@ struct ps_frame_processor {
 
     /* Counted here, more up than down or the reverse; what is true is the sum of all. */
     int64_t tagged[PS_FRAME_TAG_COUNT]; /* frames */
-
-    /* What quick calls have added to the totals since the last exclusive one. */
-    int64_t free;
-    int64_t kept;
     uint64_t unused_too[32 - 10 - PS_FRAME_TAG_COUNT];
 };
 _Static_assert(sizeof(struct ps_frame_processor) == 256, "they do not straddle frames");
@@ -389,6 +413,9 @@ bool ps_pool_unit_of(const struct ps_frame_pool *pool, uint64_t frame, struct ps
 ps_status ps_pool_check_unit(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
                              struct ps_unit *unit);
 
+/* Frames of the ranges in [first, first + frames), low ones apart: all free, in no open region. */
+uint64_t ps_pool_unopened_frames(const struct ps_frame_pool *pool, uint64_t first, uint64_t frames);
+
 /* The free frames [first, first + pages) can become a unit: there is room for its tags. */
 bool ps_pool_can_take(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
                       enum ps_frame_tag tag);
@@ -445,7 +472,7 @@ void ps_pool_enter(struct ps_frame_pool *pool);
 /* Notifies, after it has left, when watermarks were passed. */
 void ps_pool_leave(struct ps_frame_pool *pool);
 
-/* What the instruments that are on leave to quick calls. Exclusive. */
+/* What instruments and promises leave to quick calls. Exclusive. */
 void ps_pool_set_budgets(struct ps_frame_pool *pool);
 
 /* The sum over all processors. Exclusive. */
@@ -462,8 +489,35 @@ static inline uint64_t ps_pool_available(const struct ps_frame_pool *pool)
     return pool->totals.free - pool->totals.low_free - pool->totals.kept;
 }
 
+/* Of these, those that nobody was promised. Exclusive. */
+static inline uint64_t ps_pool_unpromised(const struct ps_frame_pool *pool)
+{
+    uint64_t available = ps_pool_available(pool);
+
+    return available - ps_min(available, pool->promised);
+}
+
 /* `frames` frames of a tag more, or fewer. Exclusive. */
 void ps_pool_count_tag(struct ps_frame_pool *pool, unsigned tag, int64_t more);
+
+/* ---- frame_pool.c ---- */
+
+/*
+ * Withdraw those of the frames just taken that were written to while they were free; the others
+ * go back when there is one: PS_CORRUPT.
+ */
+ps_status ps_pool_check_fill(struct ps_frame_pool *pool, const ps_frame_t *frames, uint64_t count);
+
+/* ---- frame_pool_promise.c; exclusive ---- */
+
+bool ps_pool_spares(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages);
+
+/* Enough frames stay available for what is promised when these free ones are taken. */
+static inline bool ps_pool_can_spare(const struct ps_frame_pool *pool, uint64_t first,
+                                     uint64_t pages)
+{
+    return pool->promised == 0 || ps_pool_spares(pool, first, pages);
+}
 
 /* ---- frame_pool_share.c: holders; exclusive ---- */
 

@@ -74,7 +74,10 @@ static ps_status find_ring(struct ps_frame_pool *pool, uint64_t places, uint64_t
         .pages = ps_pages(ring_frames(places)), .limit = PS_FRAME_ANY, .tag = PS_FRAME_METADATA};
     ps_status status = ps_pool_find_run(pool, &run, first);
 
-    return status == PS_OK && ps_pool_failure_is_due(pool) ? PS_NO_MEMORY : status;
+    if (status == PS_OK &&
+        (!ps_pool_can_spare(pool, *first, run.pages.count) || ps_pool_failure_is_due(pool)))
+        return PS_NO_MEMORY;
+    return status;
 }
 
 /* Release everybody, and give the ring back. */

@@ -47,17 +47,20 @@ static inline void end(struct ps_frame_processor *own, struct ps_frame_tract *tr
     atomic_store_explicit(&own->active, 0, memory_order_release);
 }
 
-static uint64_t plus(uint64_t value, int64_t more)
+/* Where the gets that are left to a processor are counted. */
+static uint64_t *gets_of(struct ps_frame_pool *pool, struct ps_frame_processor *own)
 {
-    return more < 0 ? value - (uint64_t)-more : value + (uint64_t)more;
+    return pool->shared ? &own->gets : &pool->gets;
 }
 
 /* What a processor's quick calls have done to the totals. */
 static void settle(struct ps_frame_pool *pool, struct ps_frame_processor *own)
 {
-    pool->totals.free = plus(pool->totals.free, own->free);
-    pool->totals.kept = plus(pool->totals.kept, own->kept);
-    own->free = 0;
+    uint64_t *gets = gets_of(pool, own);
+
+    pool->totals.free = pool->totals.free + *gets - pool->granted + own->kept;
+    pool->totals.kept += own->kept;
+    *gets = pool->granted;
     own->kept = 0;
 }
 
@@ -98,6 +101,8 @@ void ps_pool_leave(struct ps_frame_pool *pool)
 
     if (pool->watermarks.notify != NULL)
         due = take_notification(pool, &free_frames);
+    else if (pool->promised != 0)
+        ps_pool_set_budgets(pool);
     if (pool->shared) {
         atomic_store_explicit(&pool->exclusive, 0, memory_order_release);
         ps_lock_release(&pool->lock);
@@ -126,28 +131,54 @@ void ps_pool_count_tag(struct ps_frame_pool *pool, unsigned tag, int64_t more)
         pool->totals.free += (uint64_t)-more;
 }
 
+/* Gets that surely pass no watermark, and eat no promised frame. */
+static uint64_t gets_left(const struct ps_frame_pool *pool)
+{
+    uint64_t free_frames = ps_pool_free_frames(pool);
+    uint64_t gets = PS_GETS_UNLIMITED;
+
+    if (pool->promised != 0)
+        gets = ps_pool_unpromised(pool);
+    if (pool->watermarks.notify != NULL)
+        gets = ps_min(gets, free_frames - ps_min(free_frames, pool->watermarks.low));
+    return gets;
+}
+
+/* Puts that surely pass no watermark. */
+static uint64_t puts_left(const struct ps_frame_pool *pool)
+{
+    uint64_t free_frames = ps_pool_free_frames(pool);
+
+    if (pool->watermarks.notify == NULL)
+        return UINT64_MAX;
+    return ps_max(free_frames, pool->watermarks.high) - free_frames;
+}
+
 /*
- * Instruments that look at every call leave no quick ones. Watermarks leave as many as
- * surely do not pass them, shared out among the processors.
+ * Instruments that look at every call leave no quick ones. Watermarks and promises leave as many
+ * as surely are no business of theirs, shared out among the processors.
  */
 void ps_pool_set_budgets(struct ps_frame_pool *pool)
 {
     bool none = pool->fail_armed || pool->fill_bytes != 0 || pool->quarantine_size != 0;
-    uint64_t budget = UINT64_MAX;
+    uint64_t gets = none ? 0 : gets_left(pool);
+    uint64_t puts = none ? 0 : puts_left(pool);
 
-    if (pool->watermarks.notify != NULL) {
-        uint64_t free_frames = ps_pool_free_frames(pool);
-        uint64_t down = free_frames - ps_min(free_frames, pool->watermarks.low);
-        uint64_t up = ps_max(free_frames, pool->watermarks.high) - free_frames;
-
-        budget = ps_min(down, up) / pool->processors;
-    }
     pool->metered = none || pool->watermarks.notify != NULL;
-    /* Quick calls read it before they lock anything: where there are others it never changes. */
-    if (!pool->shared)
+    /* Quick calls read these before they lock anything: where there are others they never change.
+     */
+    if (!pool->shared) {
         pool->plain = !pool->metered;
-    for (uint32_t i = 0; i < pool->processors; i++)
-        ps_pool_processor(pool, i)->budget = none ? 0 : budget;
+        pool->gets = gets;
+        pool->granted = gets;
+        ps_pool_processor(pool, 0)->puts = puts;
+        return;
+    }
+    pool->granted = gets / pool->processors;
+    for (uint32_t i = 0; i < pool->processors; i++) {
+        ps_pool_processor(pool, i)->gets = pool->granted;
+        ps_pool_processor(pool, i)->puts = puts / pool->processors;
+    }
 }
 
 /* ---- the chunk that is at hand ---- */
@@ -212,14 +243,14 @@ void ps_frame_pool_drain(struct ps_frame_pool *pool)
     ps_pool_leave(pool);
 }
 
-/* One quick call less, if they are counted; false when there is none left. */
-ALWAYS_INLINE bool spend(const struct ps_frame_pool *pool, struct ps_frame_processor *own)
+/* One put less, if they are counted; false when there is none left. */
+ALWAYS_INLINE bool spend_put(const struct ps_frame_pool *pool, struct ps_frame_processor *own)
 {
     if (!pool->metered)
         return true;
-    if (own->budget == 0)
+    if (own->puts == 0)
         return false;
-    own->budget--;
+    own->puts--;
     return true;
 }
 
@@ -250,7 +281,7 @@ static bool is_for_callers(enum ps_frame_tag tag)
  * The usual case, in which nothing follows: a frame of the word at hand, where all frames that
  * are taken have that tag, and which is not kept back. 0: it is not the usual case.
  */
-ALWAYS_INLINE uint64_t take_alike(const struct ps_frame_pool *pool, struct ps_frame_processor *own,
+ALWAYS_INLINE uint64_t take_alike(struct ps_frame_pool *pool, struct ps_frame_processor *own,
                                   enum ps_frame_tag tag)
 {
     const struct ps_frame_hand *hand = &own->hand;
@@ -266,7 +297,7 @@ ALWAYS_INLINE uint64_t take_alike(const struct ps_frame_pool *pool, struct ps_fr
     if (--tract->counts[hand->chunk] == 0)
         tract->partial &= (uint8_t) ~(1u << hand->chunk);
     own->tagged[tag]++;
-    own->free--;
+    pool->gets--;
     return hand->first + hand->word * 64 + ps_lowest_bit(bits);
 }
 
@@ -302,15 +333,15 @@ ALWAYS_INLINE uint64_t take_at_hand(const struct ps_frame_pool *pool, struct ps_
 }
 
 ALWAYS_INLINE uint64_t get_alone(const struct ps_frame_pool *pool, struct ps_frame_processor *own,
-                                 enum ps_frame_tag tag)
+                                 uint64_t *gets, enum ps_frame_tag tag)
 {
     uint64_t frame = 0;
 
-    if (spend(pool, own))
+    if (*gets != 0)
         frame = take_at_hand(pool, &own->hand, (uint8_t)(PS_SINGLE | tag));
     if (frame != 0) {
         own->tagged[tag]++;
-        own->free--;
+        --*gets;
     }
     return frame;
 }
@@ -333,7 +364,7 @@ alloc_shared(struct ps_frame_pool *pool, enum ps_frame_tag tag, unsigned flags, 
 
     if (view_of(own) == pool->machine->direct_map) {
         begin(pool, own, tract);
-        first = get_alone(pool, own, tag);
+        first = get_alone(pool, own, &own->gets, tag);
         end(own, tract);
     }
     if (first == 0)
@@ -347,7 +378,7 @@ alloc_single(struct ps_frame_pool *pool, enum ps_frame_tag tag, unsigned flags, 
     struct ps_frame_processor *own = ps_pool_processor(pool, 0);
     uint64_t first;
 
-    first = own->view == pool->machine->direct_map ? get_alone(pool, own, tag) : 0;
+    first = own->view == pool->machine->direct_map ? get_alone(pool, own, &pool->gets, tag) : 0;
     if (first == 0)
         return ps_pool_alloc_slowly(pool, PS_FRAME_4K, tag, flags, frame);
     return hand_out(pool, first, flags, frame);
@@ -362,7 +393,7 @@ ps_status ps_frame_pool_alloc(struct ps_frame_pool *pool, enum ps_frame_size siz
     if (pool == NULL || frame == NULL || pool->machine == NULL || size != PS_FRAME_4K ||
         !is_for_callers(tag) || (flags & ~(unsigned)PS_FRAME_ZERO) != 0)
         return ps_pool_alloc_slowly(pool, size, tag, flags, frame);
-    first = pool->plain ? take_alike(pool, ps_pool_processor(pool, 0), tag) : 0;
+    first = pool->gets != 0 ? take_alike(pool, ps_pool_processor(pool, 0), tag) : 0;
     if (first != 0)
         return hand_out(pool, first, flags, frame);
     return pool->shared ? alloc_shared(pool, tag, flags, frame)
@@ -375,8 +406,8 @@ ps_status ps_frame_pool_alloc(struct ps_frame_pool *pool, enum ps_frame_size siz
  * The usual case, in which nothing follows, where all frames that are taken have one tag; false
  * when it is not.
  */
-ALWAYS_INLINE bool give_alike(struct ps_frame_processor *own, struct ps_frame_tract *tract,
-                              uint64_t *word, uint64_t frame)
+ALWAYS_INLINE bool give_alike(struct ps_frame_pool *pool, struct ps_frame_processor *own,
+                              struct ps_frame_tract *tract, uint64_t *word, uint64_t frame)
 {
     uint64_t chunk = frame % PS_TRACT_FRAMES >> PS_CHUNK_BITS;
     uint64_t bit = (uint64_t)1 << (frame % PS_WORD_FRAMES);
@@ -391,7 +422,7 @@ ALWAYS_INLINE bool give_alike(struct ps_frame_processor *own, struct ps_frame_tr
     if (tract->counts[chunk]++ == 0)
         tract->partial |= (uint8_t)(1u << chunk);
     own->tagged[cell & PS_TAG]--;
-    own->free++;
+    pool->gets++;
     return true;
 }
 
@@ -455,17 +486,22 @@ ALWAYS_INLINE bool reach(const struct ps_frame_pool *pool, uint64_t frame,
     return true;
 }
 
-/* The chunk is the next to take frames from, unless others are to be used before it. */
+/*
+ * The chunk is the next to take frames from, unless others are to be used before it. What is kept
+ * back then is nothing that could be got.
+ */
 ALWAYS_INLINE bool put_alone(const struct ps_frame_pool *pool, struct ps_frame_processor *own,
-                             const struct ps_frame_hand *hand, uint64_t frame)
+                             uint64_t *gets, const struct ps_frame_hand *hand, uint64_t frame)
 {
-    unsigned tag = spend(pool, own) ? give_at_hand(pool, hand, frame) : 0;
+    unsigned tag = spend_put(pool, own) ? give_at_hand(pool, hand, frame) : 0;
 
     if (tag == 0)
         return false;
     own->tagged[tag]--;
-    own->free++;
-    own->kept += hand->tract->free == 1 && hand->tract->tags == 0;
+    if (hand->tract->free == 1 && hand->tract->tags == 0)
+        own->kept++;
+    else
+        ++*gets;
     if (hand == &own->hand)
         own->hand.word = ps_min(own->hand.word, frame % PS_CHUNK_FRAMES / 64);
     else if (frame >= pool->reuse_floor && (hand->tract->late >> hand->chunk & 1) == 0)
@@ -486,7 +522,7 @@ static __attribute__((noinline)) ps_status free_shared(struct ps_frame_pool *poo
         struct ps_frame_tract *tract = hand->tract;
 
         begin(pool, own, tract);
-        done = put_alone(pool, own, hand, frame);
+        done = put_alone(pool, own, &own->gets, hand, frame);
         end(own, tract);
     }
     return done ? PS_OK : ps_pool_free_slowly(pool, frame, 1);
@@ -501,7 +537,7 @@ static __attribute__((noinline)) ps_status free_single(struct ps_frame_pool *poo
 
     if (!is_at_hand(pool, own, frame))
         hand = reach(pool, frame, &other) ? &other : NULL;
-    if (hand != NULL && put_alone(pool, own, hand, frame))
+    if (hand != NULL && put_alone(pool, own, &pool->gets, hand, frame))
         return PS_OK;
     return ps_pool_free_slowly(pool, frame, 1);
 }
@@ -526,7 +562,7 @@ static __attribute__((noinline)) ps_status free_elsewhere(struct ps_frame_pool *
         return free_single(pool, frame);
     place = ps_place_in(region, frame);
     hand = hand_at(pool, &place, frame);
-    if (!give_alike(own, hand.tract, &hand.bits[hand.word], frame))
+    if (!give_alike(pool, own, hand.tract, &hand.bits[hand.word], frame))
         return free_single(pool, frame);
     if (frame >= pool->reuse_floor)
         keep_at_hand(pool, own, &hand);
@@ -547,7 +583,7 @@ ps_status ps_frame_pool_free(struct ps_frame_pool *pool, ps_frame_t first, ps_pa
     own = ps_pool_processor(pool, 0);
     if (!is_at_hand(pool, own, first.number))
         return free_elsewhere(pool, first.number);
-    if (!give_alike(own, own->hand.tract, &own->hand.bits[word], first.number))
+    if (!give_alike(pool, own, own->hand.tract, &own->hand.bits[word], first.number))
         return free_single(pool, first.number);
     own->hand.word = word;
     return PS_OK;

@@ -171,6 +171,7 @@ static void fill_snapshot(const struct ps_frame_pool *pool, struct ps_frame_pool
     snapshot->managed = pool->totals.managed;
     snapshot->free = ps_pool_free_frames(pool);
     snapshot->available = ps_pool_available(pool);
+    snapshot->promised = pool->promised;
     count_tags(pool, snapshot);
     count_units(pool, snapshot);
     count_zones(pool, snapshot);
@@ -184,6 +185,7 @@ static void fill_snapshot(const struct ps_frame_pool *pool, struct ps_frame_pool
     snapshot->fill_bytes = pool->fill_bytes;
     snapshot->damaged = pool->damaged;
     snapshot->last_damaged = ps_frame(pool->last_damaged);
+    snapshot->damaged_used = pool->damaged_used;
 }
 
 void ps_frame_pool_snapshot(struct ps_frame_pool *pool, struct ps_frame_pool_snapshot *snapshot)
@@ -368,9 +370,11 @@ static void print_totals(const struct ps_frame_pool *pool, const struct ps_sink 
 {
     ps_print(sink,
              "frame pool: %" PS_PRIu " frames, %" PS_PRIu " free, %" PS_PRIu " available, %" PS_PRIu
-             " bookkeeping; whole: %" PS_PRIu " of 2 MiB, %" PS_PRIu " of 1 GiB\n",
+             " promised, %" PS_PRIu " bookkeeping; whole: %" PS_PRIu " of 2 MiB, %" PS_PRIu
+             " of 1 GiB\n",
              pool->totals.managed, ps_pool_free_frames(pool), ps_pool_available(pool),
-             ps_pool_tagged(pool, PS_FRAME_METADATA), pool->totals.whole_2m, pool->totals.whole_1g);
+             pool->promised, ps_pool_tagged(pool, PS_FRAME_METADATA), pool->totals.whole_2m,
+             pool->totals.whole_1g);
 }
 
 static void print_stretches(const struct ps_frame_pool *pool, const struct ps_sink *sink)

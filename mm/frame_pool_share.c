@@ -124,7 +124,7 @@ static ps_status share(struct ps_frame_pool *pool, uint64_t first, uint64_t page
     if (status != PS_OK)
         return status;
     place = place_of(pool, first);
-    if (ps_pool_available(pool) < frames_needed(pool, &place) || ps_pool_failure_is_due(pool))
+    if (ps_pool_unpromised(pool) < frames_needed(pool, &place) || ps_pool_failure_is_due(pool))
         return PS_NO_MEMORY;
     add_holder(pool, &place);
     return PS_OK;

@@ -176,8 +176,7 @@ static bool is_whole_region(const struct ps_frame_pool *pool, uint64_t first, ui
     return is_region(first, pages) && ps_set_has(pool, PS_FRAME_GIB, ps_pool_region(pool, first));
 }
 
-/* Frames of the ranges in [first, first + frames), low ones apart: all free, in no open region. */
-static uint64_t unopened_frames(const struct ps_frame_pool *pool, uint64_t first, uint64_t frames)
+uint64_t ps_pool_unopened_frames(const struct ps_frame_pool *pool, uint64_t first, uint64_t frames)
 {
     uint64_t from = ps_max(first, PS_FRAMES_LOW);
     struct ps_frame_extent part;
@@ -197,7 +196,7 @@ static bool can_mix(const struct ps_frame_pool *pool, uint64_t first, uint64_t t
 
     if (ps_set_has(pool, PS_FRAME_OPEN, place.region))
         return ps_tract_can_mix(pool, &place, taken);
-    if (unopened_frames(pool, tract, PS_TRACT_FRAMES) > taken - low)
+    if (ps_pool_unopened_frames(pool, tract, PS_TRACT_FRAMES) > taken - low)
         return true;
     return tract == 0 && pool->totals.low_free > low;
 }
@@ -213,7 +212,7 @@ static bool can_take_one(const struct ps_frame_pool *pool, uint64_t frame, enum 
     uint8_t cell;
 
     if (!ps_set_has(pool, PS_FRAME_OPEN, place.region))
-        return unopened_frames(pool, chunk, PS_CHUNK_FRAMES) == PS_CHUNK_FRAMES ||
+        return ps_pool_unopened_frames(pool, chunk, PS_CHUNK_FRAMES) == PS_CHUNK_FRAMES ||
                can_mix(pool, frame, 1);
     cell = ps_pool_tract(pool, place.region, place.tract)->cells[place.chunk];
     if (cell == (PS_SINGLE | tag) && pool->fill_bytes == 0)

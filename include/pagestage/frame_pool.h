@@ -164,8 +164,9 @@ struct ps_frame_pool {
     uint64_t set_words; /* of one set, all its levels */
 
     /* Seldom changed, and read by every call. */
-    bool metered; /* processors have a budget, after which they must come here */
-    bool plain;   /* neither that nor shared */
+    bool metered;  /* puts are counted: after some, processors must come here */
+    bool plain;    /* neither that nor shared */
+    uint64_t gets; /* single frames that can be had until then; shared: each processor's own */
 
     _Alignas(64) struct ps_lock lock; /* of exclusive calls */
     _Atomic(uint32_t) exclusive;
@@ -177,12 +178,16 @@ struct ps_frame_pool {
     uint64_t run_frames; /* in allocated units of other sizes */
     uint64_t shared_units;
 
+    uint64_t granted;  /* gets that each processor had after the last exclusive call */
+    uint64_t promised; /* frames */
+
     struct ps_frame_watermarks watermarks; /* notify NULL: none are set */
     uint64_t wait_level;
 
     uint64_t fill_bytes; /* of every free frame that hold a pattern; 0: unarmed */
     uint64_t damaged;    /* frames */
     uint64_t last_damaged;
+    uint64_t damaged_used; /* promised, and handed out although they were damaged */
 
     uint64_t quarantine_at;   /* first frame of the ring; 0: none */
     uint64_t quarantine_size; /* places, */
@@ -241,7 +246,8 @@ PS_MUST_CHECK ps_status ps_frame_pool_add(struct ps_frame_pool *pool, ps_frame_t
  * PS_BAD_STATE     not initialised
  * PS_INVALID_ARGS  a tag that is not to allocate with, an unknown size or flag, NULL,
  *                  PS_FRAME_BORROW with another size than 4 KiB
- * PS_NO_MEMORY     fewer frames than asked for are available
+ * PS_NO_MEMORY     fewer frames than asked for are available, or fewer than are promised would be
+ *                  left
  * PS_NO_SPACE      enough free frames, but no aligned run of that size
  * PS_SHOULD_WAIT   PS_FRAME_CAN_WAIT, and fewer frames than the wait level would be left
  * PS_CORRUPT       fill checking is on, and a frame that was to be handed out has been written
@@ -283,7 +289,8 @@ PS_MUST_CHECK ps_status ps_frame_pool_alloc_scattered(struct ps_frame_pool *pool
  * One unit of exactly the frames [first, first + pages), which must all be free.
  * PS_NOT_FOUND       a frame of the range is absent
  * PS_ALREADY_EXISTS  a frame of the range is allocated, be it to the pool's bookkeeping
- * PS_NO_MEMORY       its 16 MiB have no frame left for the bookkeeping
+ * PS_NO_MEMORY       its 16 MiB have no frame left for the bookkeeping, or fewer frames than are
+ *                    promised would be left available
  * otherwise as ps_frame_pool_alloc_run(). Cost: O(pages / 64).
  */
 PS_MUST_CHECK ps_status ps_frame_pool_claim(struct ps_frame_pool *pool, ps_frame_t first,
@@ -309,6 +316,48 @@ PS_MUST_CHECK ps_status ps_frame_pool_free(struct ps_frame_pool *pool, ps_frame_
  */
 PS_MUST_CHECK ps_status ps_frame_pool_split(struct ps_frame_pool *pool, ps_frame_t first,
                                             ps_pages_t pages);
+
+/* ---- promises ---- */
+
+/*
+ * From now on `frames` single frames more are kept available, whichever they will be: no other
+ * call leaves fewer than are promised. A promise takes no frame, and belongs to whoever knows of
+ * it: promises add up to one number. Promised frames are free ones in every count, for watermarks
+ * and the wait level too. No frames: PS_OK.
+ * On failure nothing changed.
+ * PS_BAD_STATE     not initialised
+ * PS_INVALID_ARGS  NULL
+ * PS_NO_MEMORY     fewer are available that are not promised already
+ * Cost: O(processors).
+ */
+PS_MUST_CHECK ps_status ps_frame_pool_promise(struct ps_frame_pool *pool, ps_pages_t frames);
+
+/*
+ * So many of the promised frames are not needed any more. Never fails for lack of memory.
+ * On failure nothing changed.
+ * PS_BAD_STATE     not initialised
+ * PS_INVALID_ARGS  NULL, or more than are promised
+ * Cost: O(processors).
+ */
+PS_MUST_CHECK ps_status ps_frame_pool_unpromise(struct ps_frame_pool *pool, ps_pages_t frames);
+
+/*
+ * One 4 KiB frame, a unit as from ps_frame_pool_alloc(), in place of one that is promised. It
+ * cannot fail while there is one: neither the wait level nor ps_frame_pool_fail_after() concern
+ * it, and the latter does not count it. Fill checking passes over damaged frames as long as there
+ * are others than the promised ones; without them a damaged frame is handed out, and counted in
+ * `damaged_used`.
+ *
+ * tag, flags  whose it will be; PS_FRAME_ZERO or 0
+ * frame       out; untouched on failure
+ * On failure nothing changed.
+ * PS_BAD_STATE     not initialised, or nothing is promised
+ * PS_INVALID_ARGS  a tag that is not to allocate with, another flag, NULL
+ * Cost: O(processors); clearing and damaged frames apart.
+ */
+PS_MUST_CHECK ps_status ps_frame_pool_alloc_promised(struct ps_frame_pool *pool,
+                                                     enum ps_frame_tag tag, unsigned flags,
+                                                     ps_frame_t *frame);
 
 /* ---- sharing ---- */
 
@@ -416,7 +465,8 @@ enum ps_frame_zone {
 struct ps_frame_pool_snapshot {
     uint64_t managed;   /* frames: free + allocated, metadata included */
     uint64_t free;      /* == by_tag[PS_FRAME_FREE] */
-    uint64_t available; /* of these, those that single-frame calls can still hand out */
+    uint64_t available; /* of these, those that single-frame calls can still hand out, of which */
+    uint64_t promised;  /* so many only to who was promised them */
     uint64_t metadata;  /* == by_tag[PS_FRAME_METADATA] */
 
     uint64_t by_tag[PS_FRAME_TAG_COUNT]; /* frames */
@@ -445,6 +495,7 @@ struct ps_frame_pool_snapshot {
     uint64_t fill_bytes;
     uint64_t damaged;        /* frames */
     ps_frame_t last_damaged; /* when there are any */
+    uint64_t damaged_used;   /* handed out all the same, see ps_frame_pool_alloc_promised() */
 };
 
 /* Totals now. All zero when not initialised. Cost: O(16 MiB in use). */
@@ -456,7 +507,10 @@ void ps_frame_pool_snapshot(struct ps_frame_pool *pool, struct ps_frame_pool_sna
  */
 uint64_t ps_frame_pool_in_use(struct ps_frame_pool *pool);
 
-/* Whole aligned frames of that size that could be had now; of 4 KiB those available. O(1). */
+/*
+ * Whole aligned frames of that size that could be had now, were nothing promised; of 4 KiB those
+ * available and not promised. O(1).
+ */
 uint64_t ps_frame_pool_whole(struct ps_frame_pool *pool, enum ps_frame_size size);
 
 /*

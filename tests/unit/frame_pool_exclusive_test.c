@@ -77,6 +77,23 @@ static void call_end_loan(struct ps_frame_pool *pool)
     (void)!ps_frame_pool_end_loan(pool, ps_frame(1000), PS_FRAME_USER);
 }
 
+static void call_promise(struct ps_frame_pool *pool)
+{
+    (void)!ps_frame_pool_promise(pool, ps_pages(2));
+}
+
+static void call_alloc_promised(struct ps_frame_pool *pool)
+{
+    ps_frame_t frame;
+
+    (void)!ps_frame_pool_alloc_promised(pool, PS_FRAME_USER, 0, &frame);
+}
+
+static void call_unpromise(struct ps_frame_pool *pool)
+{
+    (void)!ps_frame_pool_unpromise(pool, ps_pages(1));
+}
+
 static void call_watch(struct ps_frame_pool *pool)
 {
     (void)!ps_frame_pool_watch(pool, NULL);
@@ -173,7 +190,7 @@ static void expect_all_to_wait(struct test *test, struct pool_fixture *f)
         call_share,       call_free,       call_split,    call_lend,           call_query,
         call_cancel_loan, call_end_loan,   call_watch,    call_set_wait_level, call_fill,
         call_quarantine,  call_snapshot,   call_in_use,   call_whole,          call_validate,
-        call_dump,        call_fail_after,
+        call_dump,        call_fail_after, call_promise,  call_alloc_promised, call_unpromise,
     };
 
     for (size_t i = 0; i < PS_ARRAY_SIZE(calls); i++) {

@@ -180,12 +180,13 @@ static void a_dump_of_no_pool_says_so(struct test *test)
 POOL_CASE(a_dump_has_a_line_a_stretch, POOL_SMALL,
           {{2048}, {2048}, PS_MEMORY_RESERVED, SIM_NOTHING}, SIM_RAM(4096, 8), SIM_RAM(98304, 1))
 {
-    const char *fresh = "frame pool: 2056 frames, 2050 free, 1792 available, 6 bookkeeping; whole: "
-                        "3 of 2 MiB, 0 of 1 GiB\n"
-                        "  0x000000001000-0x0000007fffff free        7.9 MiB\n"
-                        "  0x000001000000-0x000001001fff free        8 KiB\n"
-                        "  0x000001002000-0x000001007fff metadata    24 KiB\n"
-                        "  0x000018000000-0x000018000fff free        4 KiB\n";
+    const char *fresh =
+        "frame pool: 2056 frames, 2050 free, 1792 available, 0 promised, 6 bookkeeping; whole: "
+        "3 of 2 MiB, 0 of 1 GiB\n"
+        "  0x000000001000-0x0000007fffff free        7.9 MiB\n"
+        "  0x000001000000-0x000001001fff free        8 KiB\n"
+        "  0x000001002000-0x000001007fff metadata    24 KiB\n"
+        "  0x000018000000-0x000018000fff free        4 KiB\n";
 
     expect_dump(test, &f->pool, fresh);
     EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(512), ps_pages(512), PS_FRAME_TABLE));
@@ -193,20 +194,21 @@ POOL_CASE(a_dump_has_a_line_a_stretch, POOL_SMALL,
     EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(1026), ps_pages(3), PS_FRAME_LENT));
     EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(1029), ps_pages(1), PS_FRAME_LENT));
     EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(1540), ps_pages(1), PS_FRAME_USER));
-    expect_dump(test, &f->pool,
-                "frame pool: 2056 frames, 1530 free, 1273 available, 7 bookkeeping; whole: "
-                "0 of 2 MiB, 0 of 1 GiB\n"
-                "  0x000000001000-0x0000000fffff free        1020 KiB\n"
-                "  0x000000100000-0x000000100fff metadata    4 KiB\n"
-                "  0x000000101000-0x0000001fffff free        1020 KiB\n"
-                "  0x000000200000-0x000000401fff table       2 MiB\n"
-                "  0x000000402000-0x000000405fff lent        16 KiB\n"
-                "  0x000000406000-0x000000603fff free        1.9 MiB\n"
-                "  0x000000604000-0x000000604fff user        4 KiB\n"
-                "  0x000000605000-0x0000007fffff free        1.9 MiB\n"
-                "  0x000001000000-0x000001001fff free        8 KiB\n"
-                "  0x000001002000-0x000001007fff metadata    24 KiB\n"
-                "  0x000018000000-0x000018000fff free        4 KiB\n");
+    expect_dump(
+        test, &f->pool,
+        "frame pool: 2056 frames, 1530 free, 1273 available, 0 promised, 7 bookkeeping; whole: "
+        "0 of 2 MiB, 0 of 1 GiB\n"
+        "  0x000000001000-0x0000000fffff free        1020 KiB\n"
+        "  0x000000100000-0x000000100fff metadata    4 KiB\n"
+        "  0x000000101000-0x0000001fffff free        1020 KiB\n"
+        "  0x000000200000-0x000000401fff table       2 MiB\n"
+        "  0x000000402000-0x000000405fff lent        16 KiB\n"
+        "  0x000000406000-0x000000603fff free        1.9 MiB\n"
+        "  0x000000604000-0x000000604fff user        4 KiB\n"
+        "  0x000000605000-0x0000007fffff free        1.9 MiB\n"
+        "  0x000001000000-0x000001001fff free        8 KiB\n"
+        "  0x000001002000-0x000001007fff metadata    24 KiB\n"
+        "  0x000018000000-0x000018000fff free        4 KiB\n");
 }
 
 POOL_CASE(a_dump_tells_what_is_used_last_and_who_waits, SIM_RAM(256, 20), RAM_ADDED_LATER(276, 30))
@@ -218,7 +220,7 @@ POOL_CASE(a_dump_tells_what_is_used_last_and_who_waits, SIM_RAM(256, 20), RAM_AD
     EXPECT_OK(ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0, &frame));
     pool_free(test, f, frame.number, 1);
     expect_dump(test, &f->pool,
-                "frame pool: 30 frames, 24 free, 24 available, 5 bookkeeping; whole: "
+                "frame pool: 30 frames, 24 free, 24 available, 0 promised, 5 bookkeeping; whole: "
                 "0 of 2 MiB, 0 of 1 GiB\n"
                 "  0x000000100000-0x000000101fff metadata    8 KiB\n"
                 "  0x000000102000-0x000000102fff quarantined 4 KiB\n"
@@ -231,24 +233,26 @@ POOL_CASE(a_dump_tells_what_is_used_last_and_who_waits, SIM_RAM(256, 20), RAM_AD
 POOL_CASE(a_dump_ends_with_what_the_pool_has, SIM_RAM(256, 300),
           {{5u << 18}, {1}, PS_MEMORY_LOADER, SIM_JUNK})
 {
-    expect_dump(test, &f->pool,
-                "frame pool: 300 frames, 288 free, 287 available, 12 bookkeeping; whole: "
-                "0 of 2 MiB, 0 of 1 GiB\n"
-                "  0x000000100000-0x00000021ffff free        1.1 MiB\n"
-                "  0x000000220000-0x00000022bfff metadata    48 KiB\n");
+    expect_dump(
+        test, &f->pool,
+        "frame pool: 300 frames, 288 free, 287 available, 0 promised, 12 bookkeeping; whole: "
+        "0 of 2 MiB, 0 of 1 GiB\n"
+        "  0x000000100000-0x00000021ffff free        1.1 MiB\n"
+        "  0x000000220000-0x00000022bfff metadata    48 KiB\n");
 }
 
 POOL_CASE(a_dump_tells_what_is_used_last_from_its_neighbours, SIM_RAM(256, 256),
           RAM_ADDED_LATER(512, 512), SIM_RAM(1024, 100))
 {
     EXPECT_OK(ps_frame_pool_add(&f->pool, ps_frame(512), ps_pages(512)));
-    expect_dump(test, &f->pool,
-                "frame pool: 868 frames, 865 free, 864 available, 3 bookkeeping; whole: "
-                "1 of 2 MiB, 0 of 1 GiB\n"
-                "  0x000000100000-0x0000001fffff free        1 MiB\n"
-                "  0x000000200000-0x0000003fffff free        2 MiB, used last\n"
-                "  0x000000400000-0x000000460fff free        388 KiB\n"
-                "  0x000000461000-0x000000463fff metadata    12 KiB\n");
+    expect_dump(
+        test, &f->pool,
+        "frame pool: 868 frames, 865 free, 864 available, 0 promised, 3 bookkeeping; whole: "
+        "1 of 2 MiB, 0 of 1 GiB\n"
+        "  0x000000100000-0x0000001fffff free        1 MiB\n"
+        "  0x000000200000-0x0000003fffff free        2 MiB, used last\n"
+        "  0x000000400000-0x000000460fff free        388 KiB\n"
+        "  0x000000461000-0x000000463fff metadata    12 KiB\n");
 }
 
 /* They are single frames of one owner: no byte says of one that it waits. */
@@ -258,17 +262,18 @@ POOL_CASE(a_dump_tells_who_waits_among_frames_of_one_owner, POOL_SMALL)
     for (uint64_t frame = 1024; frame < 1027; frame++)
         EXPECT_OK(ps_frame_pool_claim(&f->pool, ps_frame(frame), ps_pages(1), PS_FRAME_USER));
     pool_free(test, f, 1025, 1);
-    expect_dump(test, &f->pool,
-                "frame pool: 2047 frames, 2039 free, 1784 available, 5 bookkeeping; whole: "
-                "1 of 2 MiB, 0 of 1 GiB\n"
-                "  0x000000001000-0x0000000fffff free        1020 KiB\n"
-                "  0x000000100000-0x000000101fff metadata    8 KiB\n"
-                "  0x000000102000-0x0000003fffff free        2.9 MiB\n"
-                "  0x000000400000-0x000000400fff user        4 KiB\n"
-                "  0x000000401000-0x000000401fff quarantined 4 KiB\n"
-                "  0x000000402000-0x000000402fff user        4 KiB\n"
-                "  0x000000403000-0x0000007fcfff free        3.9 MiB\n"
-                "  0x0000007fd000-0x0000007fffff metadata    12 KiB\n");
+    expect_dump(
+        test, &f->pool,
+        "frame pool: 2047 frames, 2039 free, 1784 available, 0 promised, 5 bookkeeping; whole: "
+        "1 of 2 MiB, 0 of 1 GiB\n"
+        "  0x000000001000-0x0000000fffff free        1020 KiB\n"
+        "  0x000000100000-0x000000101fff metadata    8 KiB\n"
+        "  0x000000102000-0x0000003fffff free        2.9 MiB\n"
+        "  0x000000400000-0x000000400fff user        4 KiB\n"
+        "  0x000000401000-0x000000401fff quarantined 4 KiB\n"
+        "  0x000000402000-0x000000402fff user        4 KiB\n"
+        "  0x000000403000-0x0000007fcfff free        3.9 MiB\n"
+        "  0x0000007fd000-0x0000007fffff metadata    12 KiB\n");
 }
 
 /* 66 GiB, of which hardly a region is ever opened, and a hole of a TiB. */
@@ -285,7 +290,8 @@ POOL_CASE(a_dump_does_not_walk_through_what_is_alike, POOL_LARGE)
     EXPECT_OK(ps_frame_pool_alloc(&f->pool, PS_FRAME_1G, PS_FRAME_OBJECT, 0, &frame));
     EXPECT_EQ(frame.number, 4u << 18);
     expect_dump(test, &f->pool,
-                "frame pool: 17302248 frames, 17039506 free, 17035345 available, 598 bookkeeping; "
+                "frame pool: 17302248 frames, 17039506 free, 17035345 available, 0 promised, 598 "
+                "bookkeeping; "
                 "whole: 33279 of 2 MiB, 64 of 1 GiB\n"
                 "  0x000000100000-0x0000ffffffff free        3.9 GiB\n"
                 "  0x000100000000-0x00013fffffff object      1 GiB\n"

@@ -24,6 +24,8 @@ const struct test_suite *const unit_suites[] = {
     &suite_frame_pool_unit,
     &suite_frame_pool_share,
     &suite_frame_pool_loan,
+    &suite_frame_pool_promise,
+    &suite_frame_pool_promise_kept,
     &suite_frame_pool_watch,
     &suite_frame_pool_fill,
     &suite_frame_pool_quarantine,

@@ -17,6 +17,8 @@ extern const struct test_suite suite_frame_pool_failure;
 extern const struct test_suite suite_frame_pool_fill;
 extern const struct test_suite suite_frame_pool_layout;
 extern const struct test_suite suite_frame_pool_loan;
+extern const struct test_suite suite_frame_pool_promise;
+extern const struct test_suite suite_frame_pool_promise_kept;
 extern const struct test_suite suite_frame_pool_model;
 extern const struct test_suite suite_frame_pool_order;
 extern const struct test_suite suite_frame_pool_quarantine;
