@@ -27,7 +27,8 @@ ps_status ps_frame_pool_promise(struct ps_frame_pool *pool, ps_pages_t frames)
     if (status != PS_OK)
         return status;
     ps_pool_enter(pool);
-    if (ps_pool_unpromised(pool) < frames.count)
+    if (ps_pool_unpromised(pool) < frames.count ||
+        (frames.count != 0 && ps_pool_failure_is_due(pool)))
         status = PS_NO_MEMORY;
     else
         pool->promised += frames.count;

@@ -91,7 +91,7 @@ static void report(struct check *check, const struct ps_piece *piece, const char
 static void count_leaf(struct check *check, const struct ps_piece *piece, uint64_t entry)
 {
     check->found.leaves[piece->level]++;
-    check->found.deposited += ps_entry_deposit(entry, piece->level);
+    check->found.promised += ps_entry_promised(entry, piece->level);
 }
 
 static bool check_visit(struct ps_walk *walk, struct ps_piece *piece)
@@ -139,21 +139,19 @@ static const char *fault_in_totals(const struct ps_page_table *table,
             return "the number of leaves is wrong";
     if (counters->tables != found->tables)
         return "the number of tables is wrong";
-    if (counters->deposited != found->deposited)
-        return "the deposit does not match the large leaves";
+    if (counters->promised != found->promised)
+        return "the promised frames do not match the large leaves";
     return NULL;
 }
 
-static const char *fault_in_deposit(const struct ps_page_table *table)
+static const char *fault_in_promise(const struct ps_page_table *table)
 {
-    ps_frame_t frame = table->deposit;
+    struct ps_frame_pool_snapshot snapshot;
 
-    for (uint64_t i = 0; i < table->counters.deposited; i++) {
-        if (fault_in_frame(table, frame) != NULL)
-            return "a frame of the deposit is not ours";
-        frame = ps_frame(*(const uint64_t *)ps_hw_frame(table->machine, frame));
-    }
-    return frame.number == 0 ? NULL : "the deposit has more frames than it counts";
+    ps_frame_pool_snapshot(table->pool, &snapshot);
+    return snapshot.promised >= table->counters.promised
+               ? NULL
+               : "the pool has forgotten frames that it promised";
 }
 
 /* ---- every table reached once ---- */
@@ -208,7 +206,6 @@ static bool census_visit(struct ps_walk *walk, struct ps_piece *piece)
 static bool window_has_no_twins(struct census *census, uint64_t first)
 {
     struct ps_page_table *table = census->walk.table;
-    ps_frame_t frame = table->deposit;
 
     census->first = first;
     census->next = NO_FRAME;
@@ -217,10 +214,6 @@ static bool window_has_no_twins(struct census *census, uint64_t first)
         census->seen[i] = 0;
     see(census, table->root);
     (void)ps_walk(&census->walk, ps_range_of_space(table));
-    for (uint64_t i = 0; i < table->counters.deposited; i++) {
-        see(census, frame);
-        frame = ps_frame(*(const uint64_t *)ps_hw_frame(table->machine, frame));
-    }
     return !census->twice;
 }
 
@@ -253,7 +246,7 @@ static ps_status validate(struct ps_page_table *table, const struct ps_sink *sin
     if (fault == NULL)
         fault = fault_in_totals(table, &check.found);
     if (fault == NULL)
-        fault = fault_in_deposit(table);
+        fault = fault_in_promise(table);
     if (fault == NULL)
         fault = fault_in_census(table);
     if (fault == NULL)

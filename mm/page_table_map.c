@@ -21,7 +21,8 @@ struct map {
 
     /* The first walk. */
     ps_status status;
-    uint64_t needed; /* frames */
+    uint64_t needed;   /* frames for tables */
+    uint64_t promised; /* frames for cutting the large leaves */
 
     /* The second. */
     ps_frame_t reserve;
@@ -54,27 +55,24 @@ static uint64_t whole_blocks(struct ps_page_range range, unsigned level)
 }
 
 /*
- * Frames that it takes to map the range under one empty entry of `level`: the tables, and the
- * deposits of large leaves. A block becomes a leaf where the range covers it and leaves
- * may be that large; any other block that the range touches needs a table.
+ * Frames that it takes to map the range under one empty entry of `level`, and those to cut its
+ * large leaves. A block becomes a leaf where the range covers it and leaves may be that large; any
+ * other block that the range touches needs a table.
  */
-static uint64_t frames_under_empty(const struct map *map, struct ps_page_range range,
-                                   unsigned level)
+static void count_under_empty(struct map *map, struct ps_page_range range, unsigned level)
 {
     uint64_t inside_larger = 0; /* blocks that lie in a leaf of a higher level */
-    uint64_t frames = 0;
 
     for (; level > 1; level--) {
         unsigned shift = ps_level_shift(level);
         uint64_t touched = (range.last >> shift) - (range.first >> shift) + 1;
         uint64_t whole = level <= map->largest ? whole_blocks(range, level) : 0;
 
-        frames += touched - whole;
+        map->needed += touched - whole;
         if (!map->permanent)
-            frames += (whole - inside_larger) * ps_deposit_for(level);
+            map->promised += (whole - inside_larger) * ps_frames_to_cut(level);
         inside_larger = whole * PS_TABLE_ENTRIES;
     }
-    return frames;
 }
 
 /* ---- what to do with a page that is mapped already ---- */
@@ -169,7 +167,7 @@ static bool plan(struct ps_walk *walk, struct ps_piece *piece)
         uint64_t entry = ps_hw_entry_load(piece->entry);
 
         if (entry == 0) {
-            map->needed += frames_under_empty(map, ps_piece_range(piece), piece->level);
+            count_under_empty(map, ps_piece_range(piece), piece->level);
             continue;
         }
         if (!ps_entry_has_leaf(entry, piece->level))
@@ -340,15 +338,20 @@ static bool apply(struct ps_walk *walk, struct ps_piece *piece)
 
 /* ---- the calls ---- */
 
-/* What is left in the reserve are the deposits of the leaves that were made. */
-static void keep_deposits(struct map *map)
+/* All that the second walk will take, or nothing. */
+static ps_status reserve(struct map *map)
 {
     struct ps_page_table *table = map->walk.table;
+    ps_status status = ps_frames_reserve(table, map->needed, &map->reserve);
 
-    while (map->reserve.number != 0) {
-        ps_frames_push(table, &table->deposit, ps_frames_pop(table, &map->reserve));
-        table->counters.deposited++;
-    }
+    if (status != PS_OK || map->promised == 0)
+        return status;
+    status = ps_frame_pool_promise(table->pool, ps_pages(map->promised));
+    if (status == PS_OK)
+        table->counters.promised += map->promised;
+    else
+        ps_frames_give_back_all(table, &map->reserve);
+    return status;
 }
 
 static void apply_all(struct map *map, struct ps_page_range range)
@@ -359,7 +362,6 @@ static void apply_all(struct map *map, struct ps_page_range range)
     ps_note_global(table, map->attr);
     ps_tlb_gather_init(&map->gather, table->machine);
     (void)ps_walk(&map->walk, range);
-    keep_deposits(map);
     (void)ps_gather_flush(table, &map->gather);
     if (map->broken)
         (void)ps_walk(&map->walk, range);
@@ -375,7 +377,7 @@ static ps_status run(struct map *map, struct ps_page_range range)
     map->walk.visit = plan;
     if (!ps_walk(&map->walk, range))
         return map->status;
-    status = ps_frames_reserve(table, map->needed, &map->reserve);
+    status = reserve(map);
     if (status != PS_OK)
         return status;
     apply_all(map, range);

@@ -16,7 +16,7 @@
  *   - A table other than the root is anchored or has used entries.
  *   - A table whose used entries are all retired is retired itself, unless it is anchored:
  *     no processor can have cached the way to it when the sweep gives its frame back.
- *   - The deposit holds exactly what cutting all cuttable leaves down to 4 KiB takes.
+ *   - The pool has promised exactly what cutting all cuttable leaves down to 4 KiB takes.
  */
 #ifndef PS_PAGE_TABLE_PRIVATE_H
 #define PS_PAGE_TABLE_PRIVATE_H
@@ -254,17 +254,22 @@ ps_frame_t ps_frames_pop(const struct ps_page_table *table, ps_frame_t *list);
 /* Take `count` frames from the pool, or none: PS_NO_MEMORY. */
 ps_status ps_frames_reserve(const struct ps_page_table *table, uint64_t count, ps_frame_t *list);
 void ps_frames_give_back(const struct ps_page_table *table, ps_frame_t frame);
+void ps_frames_give_back_all(const struct ps_page_table *table, ps_frame_t *list);
 
-/* Frames in the deposit for one cuttable leaf. */
-static inline uint64_t ps_deposit_for(unsigned level)
+/* Frames that it takes to cut one leaf down to 4 KiB. */
+static inline uint64_t ps_frames_to_cut(unsigned level)
 {
     return level == 1 ? 0 : level == 2 ? 1 : PS_TABLE_ENTRIES + 1;
 }
 
-static inline uint64_t ps_entry_deposit(uint64_t entry, unsigned level)
+/* Those that the pool has promised for this one. */
+static inline uint64_t ps_entry_promised(uint64_t entry, unsigned level)
 {
-    return ps_entry_is_permanent(entry) ? 0 : ps_deposit_for(level);
+    return ps_entry_is_permanent(entry) ? 0 : ps_frames_to_cut(level);
 }
+
+/* Some of the promised frames are not needed any more. */
+void ps_frames_unpromise(struct ps_page_table *table, uint64_t frames);
 
 /* ---- the beginning and the end of a call ---- */
 

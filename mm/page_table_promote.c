@@ -1,9 +1,8 @@
 #include "page_table_private.h"
 
 /*
- * Promotion: the way back from a cut. The table of the small leaves becomes the deposit of the
- * large one, so nothing is allocated and nothing freed. It can be used again only after the
- * round, when no processor walks through it any more; the large leaf and the small ones
+ * Promotion: the way back from a cut. The tables of small leaves go back to the pool after the
+ * round, when no processor walks through them any more; the large leaf and the small ones
  * translate alike, so either may be used until then.
  */
 
@@ -113,7 +112,7 @@ static void promote_leave(struct ps_walk *walk, struct ps_piece *piece,
         !ps_piece_is_whole(piece))
         return;
     small = merged(ps_hw_frame(table->machine, frame), piece->level - 1);
-    if (small == 0)
+    if (small == 0 || ps_frame_pool_promise(table->pool, ps_pages(1)) != PS_OK)
         return;
     ps_hw_entry_store(piece->entry, large_leaf(table->machine, small, piece->level));
     /* Translations of the small leaves, of any size, would outlive a change of the large one. */
@@ -122,6 +121,7 @@ static void promote_leave(struct ps_walk *walk, struct ps_piece *piece,
     table->counters.leaves[piece->level - 1] -= PS_TABLE_ENTRIES;
     table->counters.leaves[piece->level]++;
     table->counters.promotions[piece->level]++;
+    table->counters.promised++;
     table->counters.tables--;
 }
 
@@ -141,10 +141,8 @@ static bool promote_tables(struct ps_page_table *table, struct ps_page_range ran
     ps_tlb_gather_init(&gather, table->machine);
     (void)ps_walk(&promote.walk, range);
     promoted = ps_gather_flush(table, &gather);
-    while (promote.tables.number != 0) {
-        ps_frames_push(table, &table->deposit, pop_dead(&promote));
-        table->counters.deposited++;
-    }
+    while (promote.tables.number != 0)
+        ps_frames_give_back(table, pop_dead(&promote));
     return promoted;
 }
 

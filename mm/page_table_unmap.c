@@ -221,6 +221,7 @@ struct sweep {
     const struct ps_frame_release *release;
     ps_frame_t first; /* frames that the receiver has not been told of yet */
     ps_pages_t pages;
+    uint64_t promised; /* for leaves that are gone */
 };
 
 static struct sweep *sweep_of(struct ps_walk *walk)
@@ -245,13 +246,6 @@ static void add_released(struct sweep *sweep, ps_frame_t first, uint64_t pages)
     sweep->pages.count += pages;
 }
 
-static void give_back_deposit(struct ps_page_table *table, uint64_t frames)
-{
-    table->counters.deposited -= frames;
-    for (; frames != 0; frames--)
-        ps_frames_give_back(table, ps_frames_pop(table, &table->deposit));
-}
-
 static void free_table(struct ps_page_table *table, struct ps_piece *piece, ps_frame_t frame)
 {
     ps_hw_entry_store(piece->entry, 0);
@@ -268,7 +262,7 @@ static void sweep_leaf(struct sweep *sweep, struct ps_piece *piece, uint64_t ent
     ps_hw_entry_store(piece->entry, 0);
     piece->removed++;
     table->retired--;
-    give_back_deposit(table, ps_entry_deposit(leaf, piece->level));
+    sweep->promised += ps_entry_promised(leaf, piece->level);
     add_released(sweep, ps_entry_leaf_frame(leaf, piece->level), ps_level_pages(piece->level));
 }
 
@@ -288,7 +282,7 @@ static inline void add_to_run(struct sweep *sweep, struct run *run, uint64_t fra
     run->pages++;
 }
 
-/* The same for all leaves of a table of 4 KiB pages, which have no deposits. */
+/* The same for all leaves of a table of 4 KiB pages, for which nothing is promised. */
 static void sweep_small(struct sweep *sweep, struct ps_piece *piece)
 {
     uint64_t *entry = piece->entry;
@@ -383,6 +377,8 @@ void ps_sweep(struct ps_page_table *table, struct ps_page_range range,
     };
 
     (void)ps_walk(&sweep.walk, range);
+    if (sweep.promised != 0)
+        ps_frames_unpromise(table, sweep.promised);
     tell(&sweep);
 }
 

@@ -145,13 +145,26 @@ static void fill_with_cut(uint64_t *entries, uint64_t large, unsigned level,
     uint64_t leaf = ps_entry_cut(large, level, machine);
     uint64_t step = ps_level_pages(level - 1) << PS_PAGE_SHIFT;
 
-    for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++)
-        ps_hw_entry_store(&entries[i], leaf + i * step);
+    for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++, leaf += step)
+        ps_hw_entry_store(&entries[i], leaf);
+}
+
+/* One of the frames that were promised when the leaf was mapped. */
+static ps_frame_t take_promised(struct ps_page_table *table)
+{
+    ps_frame_t frame = ps_frame(0);
+    ps_status status = ps_frame_pool_alloc_promised(table->pool, PS_FRAME_TABLE, 0, &frame);
+
+    /* defensive: somebody else took back what was promised to us, and there is no way on. */
+    if (status != PS_OK)
+        __builtin_trap();
+    table->counters.promised--;
+    return frame;
 }
 
 void ps_cut(struct ps_page_table *table, const struct ps_piece *piece)
 {
-    ps_frame_t frame = ps_frames_pop(table, &table->deposit);
+    ps_frame_t frame = take_promised(table);
     uint64_t *entries = ps_hw_frame(table->machine, frame);
     uint64_t full = ps_entry_with_used(ps_entry_table(frame), PS_TABLE_ENTRIES);
     uint64_t large;
@@ -164,7 +177,6 @@ void ps_cut(struct ps_page_table *table, const struct ps_piece *piece)
     table->counters.leaves[piece->level]--;
     table->counters.leaves[piece->level - 1] += PS_TABLE_ENTRIES;
     table->counters.tables++;
-    table->counters.deposited--;
     table->counters.demotions[piece->level]++;
 }
 
@@ -195,6 +207,12 @@ void ps_frames_give_back(const struct ps_page_table *table, ps_frame_t frame)
     (void)status;
 }
 
+void ps_frames_give_back_all(const struct ps_page_table *table, ps_frame_t *list)
+{
+    while (list->number != 0)
+        ps_frames_give_back(table, ps_frames_pop(table, list));
+}
+
 ps_status ps_frames_reserve(const struct ps_page_table *table, uint64_t count, ps_frame_t *list)
 {
     enum { BATCH = 32 };
@@ -207,8 +225,7 @@ ps_status ps_frames_reserve(const struct ps_page_table *table, uint64_t count, p
             ps_frame_pool_alloc_scattered(table->pool, batch, PS_FRAME_TABLE, 0, frames);
 
         if (status != PS_OK) {
-            while (list->number != 0)
-                ps_frames_give_back(table, ps_frames_pop(table, list));
+            ps_frames_give_back_all(table, list);
             return PS_NO_MEMORY;
         }
         for (uint64_t i = 0; i < batch; i++)
@@ -216,6 +233,15 @@ ps_status ps_frames_reserve(const struct ps_page_table *table, uint64_t count, p
         count -= batch;
     }
     return PS_OK;
+}
+
+void ps_frames_unpromise(struct ps_page_table *table, uint64_t frames)
+{
+    ps_status status = ps_frame_pool_unpromise(table->pool, ps_pages(frames));
+
+    /* Refused only when somebody else took our promise back; validate tells of it. */
+    (void)status;
+    table->counters.promised -= frames;
 }
 
 /* ---- the beginning and the end of a call ---- */

@@ -327,7 +327,7 @@ PS_MUST_CHECK ps_status ps_frame_pool_split(struct ps_frame_pool *pool, ps_frame
  * On failure nothing changed.
  * PS_BAD_STATE     not initialised
  * PS_INVALID_ARGS  NULL
- * PS_NO_MEMORY     fewer are available that are not promised already
+ * PS_NO_MEMORY     fewer are available that are not promised already; ps_frame_pool_fail_after()
  * Cost: O(processors).
  */
 PS_MUST_CHECK ps_status ps_frame_pool_promise(struct ps_frame_pool *pool, ps_pages_t frames);

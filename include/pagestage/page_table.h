@@ -18,9 +18,10 @@
  * nothing is reused before its translation is dead, one operation causes one round however
  * large it is, and no list has to be kept anywhere.
  *
- * Cutting a large leaf takes a table. It was deposited when the leaf was mapped (one frame
- * for 2 MiB, 513 for 1 GiB) and comes back when the leaf goes. That is why unmap and
- * protect never fail for lack of memory. Permanent leaves have no deposit.
+ * Cutting a large leaf takes a table. The pool promised it when the leaf was mapped: one frame for
+ * 2 MiB, 513 for 1 GiB, which stay free and available to nobody else until they are needed, or the
+ * leaf goes. That is why unmap and protect never fail for lack of memory. Permanent leaves come
+ * without a promise.
  *
  * Tables are frames tagged PS_FRAME_TABLE. A table is freed as soon as its last entry is
  * gone, except the root and the tables made by ps_page_table_anchor(). Who owns the frames
@@ -62,7 +63,7 @@ enum ps_leaf {
 struct ps_page_table_counters {
     uint64_t leaves[4];     /* present leaves by level; [0] unused */
     uint64_t tables;        /* table frames in use, the root included */
-    uint64_t deposited;     /* frames kept for cutting large leaves */
+    uint64_t promised;      /* frames, by the pool, for cutting large leaves */
     uint64_t demotions[4];  /* large leaves cut so far, by level */
     uint64_t promotions[4]; /* large leaves put in place of tables so far, by level */
     uint64_t rounds;        /* invalidation rounds so far */
@@ -83,9 +84,8 @@ struct ps_page_table {
     /* Under the lock. */
     bool promotes;
     bool frozen;
-    bool global;        /* a global leaf was mapped here once */
-    ps_frame_t deposit; /* list of frames for cutting leaves, linked through themselves */
-    uint64_t retired;   /* leaves retired and not swept yet */
+    bool global;      /* a global leaf was mapped here once */
+    uint64_t retired; /* leaves retired and not swept yet */
     struct ps_page_table_counters counters;
 };
 
@@ -170,7 +170,7 @@ enum ps_existing {
  *                    cut out of a permanent large leaf; an upgrade that would take access
  *                    away or make a page writable and executable
  * PS_ALREADY_EXISTS  with PS_EXISTING_ERROR; always for a page that is retired
- * PS_NO_MEMORY       no frame for a table
+ * PS_NO_MEMORY       no frame for a table, or none to promise
  * Cost: one walk per table touched, one store a leaf.
  */
 PS_MUST_CHECK ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va,
@@ -178,7 +178,7 @@ PS_MUST_CHECK ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t
                                           ps_attr_t attr, enum ps_existing existing);
 
 enum {
-    PS_MAP_PERMANENT = 1u << 0, /* large leaves without deposit, never cut */
+    PS_MAP_PERMANENT = 1u << 0, /* large leaves without a promise, never cut */
     PS_MAP_SMALL = 1u << 1,     /* 4 KiB leaves only */
 };
 
@@ -241,7 +241,8 @@ PS_MUST_CHECK ps_status ps_page_table_protect(struct ps_page_table *table, ps_vi
  * was; where several processors run it counts as both. Everything stays mapped throughout.
  * Left alone: permanent leaves, and executable ones, because there are processors that answer a
  * change of size of a live instruction page with a machine check.
- * Allocates and frees nothing: a table becomes the deposit for cutting its leaf again.
+ * Left alone, too, where the pool cannot promise the frames for cutting the large leaf again: the
+ * tables go back to it only after the round.
  * TLB: one round when anything was promoted.
  * PS_ACCESS_DENIED for an address under a shared entry. Cost: O(tables * 512).
  */
@@ -342,7 +343,7 @@ struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table
  * Walk everything and check it: used-entry counts, empty entries zero, nothing retired, no
  * reserved bit, no writable and executable leaf, page 0 absent, no leaf the processor does
  * not have, every table a frame of the pool tagged as a table and reached once, leaf and
- * table counters, as many deposits as the cuttable large leaves need.
+ * table counters, as many promised frames as the cuttable large leaves need.
  * PS_CORRUPT with one line to `sink` for the first breach. O(tables * 512).
  */
 PS_MUST_CHECK ps_status ps_page_table_validate(struct ps_page_table *table,

@@ -94,7 +94,7 @@ void scratch_end(struct test *test, const struct scratch_state *before)
 
     EXPECT_EQ(now.in_use, before->in_use);
     EXPECT_EQ(now.counters.tables, before->counters.tables);
-    EXPECT_EQ(now.counters.deposited, before->counters.deposited);
+    EXPECT_EQ(now.counters.promised, before->counters.promised);
     for (unsigned level = PS_LEAF_4K; level <= PS_LEAF_1G; level++)
         EXPECT_EQ(now.counters.leaves[level], before->counters.leaves[level]);
 }

@@ -16,7 +16,7 @@ POOL_CASE(a_promised_frame_neither_fails_nor_waits, POOL_SMALL)
 {
     uint64_t frame;
 
-    EXPECT_OK(promise(f, 3));
+    EXPECT_OK(promise(f, 4));
     EXPECT_OK(ps_frame_pool_set_wait_level(&f->pool, UINT64_MAX));
     ps_frame_pool_fail_after(&f->pool, 1, true);
     EXPECT(promised(test, f) != 0);
@@ -24,8 +24,10 @@ POOL_CASE(a_promised_frame_neither_fails_nor_waits, POOL_SMALL)
     EXPECT_OK(single(f, 0, &frame));
     EXPECT_REFUSED(single(f, 0, &frame), PS_NO_MEMORY);
     EXPECT(promised(test, f) != 0);
-    EXPECT_OK(promise(f, 3));
-    EXPECT_OK(unpromise(f, 3));
+    /* To promise is a call that can fail, and so is made to. */
+    EXPECT_REFUSED(promise(f, 3), PS_NO_MEMORY);
+    EXPECT_OK(promise(f, 0));
+    EXPECT_OK(unpromise(f, 1));
     EXPECT_REFUSED(single(f, 0, &frame), PS_NO_MEMORY);
 }
 

@@ -140,7 +140,7 @@ void table_expect_absent(struct test *test, struct table_fixture *f, ps_virt_t v
 }
 
 void table_expect_tree(struct test *test, struct table_fixture *f, uint64_t leaves_4k,
-                       uint64_t leaves_2m, uint64_t leaves_1g, uint64_t tables, uint64_t deposited)
+                       uint64_t leaves_2m, uint64_t leaves_1g, uint64_t tables, uint64_t promised)
 {
     struct ps_page_table_counters counters = ps_page_table_counters(&f->table);
     struct ps_frame_pool_snapshot snapshot;
@@ -149,9 +149,9 @@ void table_expect_tree(struct test *test, struct table_fixture *f, uint64_t leav
     EXPECT_EQ(counters.leaves[PS_LEAF_2M], leaves_2m);
     EXPECT_EQ(counters.leaves[PS_LEAF_1G], leaves_1g);
     EXPECT_EQ(counters.tables, tables);
-    EXPECT_EQ(counters.deposited, deposited);
+    EXPECT_EQ(counters.promised, promised);
     ps_frame_pool_snapshot(&f->pool, &snapshot);
-    EXPECT_EQ(snapshot.by_tag[PS_FRAME_TABLE], tables + deposited);
+    EXPECT_EQ(snapshot.by_tag[PS_FRAME_TABLE], tables);
     EXPECT_OK(ps_page_table_validate(&f->table, NULL));
 }
 

@@ -79,7 +79,7 @@ void table_expect(struct test *test, struct table_fixture *f, ps_virt_t va, uint
 void table_expect_absent(struct test *test, struct table_fixture *f, ps_virt_t va);
 /* Counters that describe the tree; no count of rounds or demotions. */
 void table_expect_tree(struct test *test, struct table_fixture *f, uint64_t leaves_4k,
-                       uint64_t leaves_2m, uint64_t leaves_1g, uint64_t tables, uint64_t deposited);
+                       uint64_t leaves_2m, uint64_t leaves_1g, uint64_t tables, uint64_t promised);
 
 /* The entry on the way to `va` in a table of `level`, by hand; NULL when there is no table. */
 uint64_t *table_entry(struct table_fixture *f, ps_virt_t va, unsigned level);

@@ -120,7 +120,7 @@ TABLE_CASE(no_huge_leaf_where_the_processor_has_none, .flags = SIM_NO_GIB_LEAVES
     table_expect_tree(test, f, 0, 512, 0, 3, 512);
 }
 
-TABLE_CASE(permanent_leaves_have_no_deposit)
+TABLE_CASE(nothing_is_promised_for_permanent_leaves)
 {
     struct ps_translation found = {0};
 
@@ -275,7 +275,7 @@ static const struct test_case cases[] = {
     TEST_CASE(large_leaves_need_frames_aligned_like_the_address),
     TEST_CASE(small_leaves_on_request),
     TEST_CASE(no_huge_leaf_where_the_processor_has_none),
-    TEST_CASE(permanent_leaves_have_no_deposit),
+    TEST_CASE(nothing_is_promised_for_permanent_leaves),
     TEST_CASE(permanent_large_leaves_are_never_cut),
     TEST_CASE(permanent_large_leaves_change_and_go_as_a_whole),
     TEST_CASE(unmap_takes_holes_in_its_stride),
