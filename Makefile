@@ -103,7 +103,8 @@ fuzz: $(FUZZERS) ## two minutes of libFuzzer on the memory map, and two on the f
 # ---- the library, as a freestanding ELF archive ----
 
 LIB_FLAGS := $(COMMON) -Imm/x86_64 -Imm -Os -g -ffreestanding -fPIE -mno-red-zone \
-             -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables
+             -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables \
+             -ffunction-sections -fdata-sections
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/lib/%.o,$(MM) $(HW))
 
 $(foreach d,lib bench,$(patsubst %,$(BUILD)/$(d)/mm/%.o,$(FAST))): LIB_FLAGS += -O2
@@ -117,18 +118,20 @@ $(BUILD)/lib/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(GCC) $(LIB_FLAGS) -MMD -c $< -o $@
 
-# ---- the image: what is called often compiled for speed, the rest for size. Null pointers need
-# no checks of their own: page 0 is never mapped; alignment is the host tests' business. ----
+# ---- the image: what is called often compiled for speed, the rest for size, and what nothing calls
+# left out. Null pointers need no checks of their own: page 0 is never mapped; alignment is the host
+# tests' business. ----
 
 IMAGE_FLAGS := --target=x86_64-unknown-windows-gnu $(COMMON) -Imm/x86_64 -Imm -Itests -Iefi \
                -isystem $(EFI_HEADERS) -isystem $(EFI_HEADERS)/x86_64 -DPS_VERSION='"$(VERSION)"' \
                -gdwarf-4 -ffreestanding -fshort-wchar -mno-red-zone -mgeneral-regs-only \
                -mno-stack-arg-probe -fno-stack-protector -fno-asynchronous-unwind-tables \
+               -ffunction-sections -fdata-sections \
                -fsanitize=undefined -fsanitize-trap=undefined -fno-sanitize=null,alignment
 IMAGE_SOURCES := $(MM) $(HW) $(wildcard efi/*.c efi/*.S tests/harness/*.c tests/suite/*.c)
 IMAGE_OBJECTS := $(patsubst %,$(BUILD)/image/%.o,$(basename $(IMAGE_SOURCES)))
 LINK_IMAGE = $(LLD_LINK) /subsystem:efi_application /entry:efi_main /nodefaultlib /base:0 \
-             /dynamicbase /Brepro $(IMAGE_OBJECTS)
+             /dynamicbase /Brepro /opt:ref $(IMAGE_OBJECTS)
 $(BUILD)/image/%: IMAGE_FLAGS += -Os
 $(patsubst %,$(BUILD)/image/mm/%.o,$(FAST)): IMAGE_FLAGS += -O2
 
