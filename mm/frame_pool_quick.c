@@ -47,17 +47,11 @@ static inline void end(struct ps_frame_processor *own, struct ps_frame_tract *tr
     atomic_store_explicit(&own->active, 0, memory_order_release);
 }
 
-/* Where the gets that are left to a processor are counted. */
-static uint64_t *gets_of(struct ps_frame_pool *pool, struct ps_frame_processor *own)
+/* What a processor's quick calls have done to the totals: `gets` says where its gets are counted.
+ */
+static inline void settle(struct ps_frame_pool *pool, struct ps_frame_processor *own,
+                          uint64_t *gets)
 {
-    return pool->shared ? &own->gets : &pool->gets;
-}
-
-/* What a processor's quick calls have done to the totals. */
-static void settle(struct ps_frame_pool *pool, struct ps_frame_processor *own)
-{
-    uint64_t *gets = gets_of(pool, own);
-
     pool->totals.free = pool->totals.free + *gets - pool->granted + own->kept;
     pool->totals.kept += own->kept;
     *gets = pool->granted;
@@ -66,16 +60,18 @@ static void settle(struct ps_frame_pool *pool, struct ps_frame_processor *own)
 
 void ps_pool_enter(struct ps_frame_pool *pool)
 {
-    if (pool->shared) {
-        ps_lock_acquire(&pool->lock);
-        (void)atomic_exchange(&pool->exclusive, 1);
+    if (!pool->shared) {
+        settle(pool, ps_pool_processor(pool, 0), &pool->gets);
+        return;
     }
+    ps_lock_acquire(&pool->lock);
+    (void)atomic_exchange(&pool->exclusive, 1);
     for (uint32_t i = 0; i < pool->processors; i++) {
         struct ps_frame_processor *own = ps_pool_processor(pool, i);
 
         while (atomic_load(&own->active) != 0)
             __builtin_ia32_pause();
-        settle(pool, own);
+        settle(pool, own, &own->gets);
     }
 }
 
