@@ -12,12 +12,20 @@ static ps_status check_pool(const struct ps_frame_pool *pool)
     return pool->machine == NULL ? PS_BAD_STATE : PS_OK;
 }
 
-/* Without promises quick calls know of none: that must be said once, when the last one goes. */
+/*
+ * With the last promise goes what there is only because of promises: limits for quick calls, which
+ * nobody looks after any more then, and tag bytes that stayed; see ps_tract_tidy().
+ */
 static void use_up(struct ps_frame_pool *pool, uint64_t frames)
 {
+    const struct ps_place lowest = {0};
+
     pool->promised -= frames;
-    if (pool->promised == 0)
-        ps_pool_set_budgets(pool);
+    if (pool->promised != 0)
+        return;
+    ps_pool_set_budgets(pool);
+    if (ps_set_has(pool, PS_FRAME_OPEN, lowest.region))
+        ps_tract_tidy(pool, &lowest);
 }
 
 ps_status ps_frame_pool_promise(struct ps_frame_pool *pool, ps_pages_t frames)
