@@ -532,7 +532,8 @@ void ps_frame_pool_dump(struct ps_frame_pool *pool, const struct ps_sink *sink);
 
 /*
  * For tests: let `successes` frame-giving calls (alloc, run, scattered, claim, share, lend,
- * quarantine) through, then answer PS_NO_MEMORY, once or for good. UINT64_MAX switches it off.
+ * quarantine, promise) through, then answer PS_NO_MEMORY, once or for good. UINT64_MAX switches it
+ * off.
  */
 void ps_frame_pool_fail_after(struct ps_frame_pool *pool, uint64_t successes, bool for_good);
 

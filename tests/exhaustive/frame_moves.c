@@ -41,6 +41,12 @@ ps_status make(struct search *search, const struct move *move)
         return driver_end_loan(driver, move->first, tag);
     case ADD:
         return driver_add(driver, move->first, move->pages);
+    case PROMISE:
+        return driver_promise(driver, move->pages);
+    case UNPROMISE:
+        return driver_unpromise(driver, move->pages);
+    case PROMISED:
+        return driver_alloc_promised(driver, tag, 0);
     case QUARANTINE:
     default:
         return driver_quarantine(driver, move->pages);
@@ -55,7 +61,7 @@ static void offer(struct moves *moves, enum kind kind, struct move move)
     for (uint8_t p = 0; p < moves->scenario->processors && moves->count < MOVES_MAX; p++) {
         move.processor = p;
         moves->list[moves->count++] = move;
-        if (kind != SINGLE && kind != FREE && kind != SCATTERED)
+        if (kind != SINGLE && kind != FREE && kind != SCATTERED && kind != PROMISED)
             break;
     }
 }
@@ -99,6 +105,21 @@ static void offer_places(struct moves *moves)
         offer(moves, QUARANTINE, (struct move){.pages = frees});
 }
 
+/* One, and all: of those that are not promised, and of those that are. */
+static void offer_promises(struct moves *moves, const struct search *search)
+{
+    uint64_t promised = search->oracle.promised;
+    uint64_t spare = search->driver.now.available - promised;
+
+    offer(moves, PROMISE, (struct move){.pages = 1});
+    offer(moves, PROMISE, (struct move){.pages = (uint16_t)(spare - ps_min(spare, 1))});
+    offer(moves, PROMISE, (struct move){.pages = (uint16_t)(spare + 1)});
+    offer(moves, UNPROMISE, (struct move){.pages = 1});
+    offer(moves, UNPROMISE, (struct move){.pages = (uint16_t)promised});
+    offer(moves, UNPROMISE, (struct move){.pages = (uint16_t)(promised + 1)});
+    offer(moves, PROMISED, (struct move){.tag = PS_FRAME_TABLE});
+}
+
 static void offer_unit(struct moves *moves, const struct oracle_frame *f, uint64_t frame)
 {
     struct move move = {
@@ -129,6 +150,7 @@ void collect_moves(const struct search *search, struct moves *moves)
     moves->count = 0;
     offer_requests(moves);
     offer_places(moves);
+    offer_promises(moves, search);
     for (uint64_t i = 0; i < search->oracle.count; i++)
         if (search->oracle.frames[i].state == ORACLE_UNIT && search->oracle.frames[i].back == 0)
             offer_unit(moves, &search->oracle.frames[i], oracle_number(&search->oracle, i));
@@ -136,9 +158,10 @@ void collect_moves(const struct search *search, struct moves *moves)
 
 void print_move(const struct move *move)
 {
-    static const char *const names[] = {"single", "large", "gigantic", "run",       "scattered",
-                                        "claim",  "free",  "split",    "share",     "lend",
-                                        "cancel", "end",   "add",      "quarantine"};
+    static const char *const names[] = {
+        "single", "large",      "gigantic", "run",       "scattered", "claim",
+        "free",   "split",      "share",    "lend",      "cancel",    "end",
+        "add",    "quarantine", "promise",  "unpromise", "promised"};
 
     printf("  #   %s frame 0x%x pages %u tag %u flags %u processor %u\n", names[move->kind],
            move->first, move->pages, move->tag, move->flags, move->processor);

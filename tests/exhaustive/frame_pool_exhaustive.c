@@ -128,6 +128,23 @@ static const struct scenario scenarios[] = {
         .holders = 2,
         .run_pages = {3},
     },
+    {
+        .name = "promises",
+        .with = WITH(SINGLE) | WITH(GIGANTIC) | WITH(RUN) | WITH(CLAIM) | WITH(FREE) | WITH(SHARE) |
+                WITH(PROMISE) | WITH(UNPROMISE) | WITH(PROMISED),
+        .tags = 1,
+        .processors = 1,
+        .drained = true,
+        .holders = 2,
+        .run_pages = {3},
+        .claims = {{1, 1}, {5, 1}, {8, 8}, {8, 13}, {16, 5}, {32, 16}},
+    },
+    {
+        .name = "promises_and_what_is_at_hand",
+        .with = WITH(SINGLE) | WITH(FREE) | WITH(PROMISE) | WITH(UNPROMISE) | WITH(PROMISED),
+        .tags = 1,
+        .processors = 2,
+    },
 };
 
 /* ---- wrong calls ---- */
@@ -162,7 +179,7 @@ static void call_wrongly_at(struct search *search, uint64_t first, uint64_t page
     }
     if (pages == 0)
         return;
-    may = oracle_may_claim(oracle, first, pages, PS_FRAME_TABLE);
+    may = oracle_may_claim(oracle, search->driver.now.available, first, pages, PS_FRAME_TABLE);
     if (!CAN(may))
         judge(search, "claim", first, pages,
               ps_frame_pool_claim(pool, frame, count, PS_FRAME_TABLE), may);
@@ -240,9 +257,10 @@ static void try_without_memory(struct search *search, const struct move *move)
 {
     static uint64_t before[IMAGE_WORDS];
     bool gives_frames = move->kind != FREE && move->kind != SPLIT && move->kind != CANCEL &&
-                        move->kind != END && move->kind != ADD;
+                        move->kind != END && move->kind != ADD && move->kind != UNPROMISE &&
+                        move->kind != PROMISED;
 
-    if (!gives_frames || (move->kind == QUARANTINE && move->pages == 0))
+    if (!gives_frames || ((move->kind == QUARANTINE || move->kind == PROMISE) && move->pages == 0))
         return;
     driver_fail_after(&search->driver, 0, true);
     read_state(search);

@@ -38,7 +38,10 @@ enum kind {
     CANCEL,
     END,
     ADD,
-    QUARANTINE
+    QUARANTINE,
+    PROMISE,
+    UNPROMISE,
+    PROMISED
 };
 
 struct move {

@@ -37,6 +37,7 @@ static unsigned content_of(const struct oracle_frame *f)
 
 /* What the oracle remembers beside the frames. */
 struct memory {
+    uint64_t promised;
     uint64_t quarantine;
     uint64_t detained_count;
     uint64_t detained[4];
@@ -48,6 +49,7 @@ static void put_oracle(struct search *search, uint64_t *words)
     const struct frame_oracle *oracle = &search->oracle;
     struct memory *memory = (struct memory *)words;
 
+    memory->promised = oracle->promised;
     memory->quarantine = oracle->quarantine;
     memory->detained_count = oracle->detained_count;
     for (unsigned i = 0; i < 4; i++)
@@ -60,6 +62,7 @@ static void get_oracle(struct search *search, const uint64_t *words)
     struct frame_oracle *oracle = &search->oracle;
     const struct memory *memory = (const struct memory *)words;
 
+    oracle->promised = memory->promised;
     oracle->quarantine = memory->quarantine;
     oracle->detained_count = memory->detained_count;
     memcpy(oracle->detained, memory->detained, sizeof(memory->detained));

@@ -25,6 +25,8 @@ struct frame_driver {
     bool stamps;      /* write to frames that were handed out, and see that nobody else does */
     bool every_frame; /* compare all frames after each call, not only those beside its own */
 
+    bool withdraws; /* the call that is going on may have withdrawn damaged frames unsaid */
+
     bool brief; /* compare nothing but answers: it is made up for later */
 
     bool drained; /* by the last call: the order of single frames is known now */
@@ -73,6 +75,9 @@ ps_status driver_share(struct frame_driver *driver, uint64_t first, uint64_t pag
 ps_status driver_lend(struct frame_driver *driver, uint64_t frame);
 ps_status driver_cancel_loan(struct frame_driver *driver, uint64_t frame);
 ps_status driver_end_loan(struct frame_driver *driver, uint64_t frame, enum ps_frame_tag tag);
+ps_status driver_promise(struct frame_driver *driver, uint64_t frames);
+ps_status driver_unpromise(struct frame_driver *driver, uint64_t frames);
+ps_status driver_alloc_promised(struct frame_driver *driver, enum ps_frame_tag tag, unsigned flags);
 ps_status driver_add(struct frame_driver *driver, uint64_t first, uint64_t pages);
 ps_status driver_quarantine(struct frame_driver *driver, uint64_t frees);
 void driver_fill(struct frame_driver *driver, uint64_t bytes);

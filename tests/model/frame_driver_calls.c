@@ -98,7 +98,7 @@ ps_status driver_run(struct frame_driver *driver, const struct ps_frame_run *run
 
     if (driver->failed)
         return PS_CORRUPT;
-    may = oracle_may_run(driver->oracle, run);
+    may = oracle_may_run(driver->oracle, driver->now.available, run);
     driver_begin(driver, "run of %" PS_PRIu " align %" PS_PRIu " limit 0x%" PS_PRIx " tag %u/%u",
                  pages, run->alignment, run->limit.number, run->tag, run->flags);
     status = ps_frame_pool_alloc_run(driver->pool, run, &frame);
@@ -151,7 +151,7 @@ ps_status driver_claim(struct frame_driver *driver, uint64_t first, uint64_t pag
 
     if (driver->failed)
         return PS_CORRUPT;
-    may = oracle_may_claim(driver->oracle, first, pages, tag);
+    may = oracle_may_claim(driver->oracle, driver->now.available, first, pages, tag);
     driver_begin(driver, "claim 0x%" PS_PRIx "+%" PS_PRIu " tag %u", first, pages, tag);
     status = ps_frame_pool_claim(driver->pool, ps_frame(first), ps_pages(pages), tag);
     if (!driver_judge(driver, status, with_damage(driver, may), true))

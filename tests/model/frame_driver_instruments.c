@@ -18,7 +18,7 @@ static unsigned may_quarantine(const struct frame_driver *driver, uint64_t frees
 
     if (frees == 0)
         return ORACLE_MAY(PS_OK);
-    may = oracle_may_run(driver->oracle, &run);
+    may = oracle_may_run(driver->oracle, driver->now.available, &run);
     return driver->oracle->quarantine != 0 ? may | ORACLE_MAY(PS_OK) : may;
 }
 
@@ -289,6 +289,7 @@ void driver_finish(struct frame_driver *driver)
     driver_fail_after(driver, UINT64_MAX, false);
     watch_no_more(driver);
     (void)driver_quarantine(driver, 0);
+    (void)driver_unpromise(driver, driver->oracle->promised);
     finish_loans(driver);
     finish_units(driver);
     driver_compare(driver);

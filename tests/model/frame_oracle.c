@@ -316,6 +316,8 @@ void oracle_sum(struct frame_oracle *oracle)
     exact->free = exact->by_tag[PS_FRAME_FREE];
     exact->metadata = exact->by_tag[PS_FRAME_METADATA];
     exact->quarantined_units = oracle->detained_count;
+    exact->promised = oracle->promised;
+    exact->damaged_used = oracle->damaged_used;
     exact->fill_bytes = oracle->fill_bytes;
     for (uint64_t i = 0; i < oracle->tract_count; i++) {
         const struct oracle_tract *tract = &oracle->tracts[i];

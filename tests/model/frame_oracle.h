@@ -80,10 +80,12 @@ struct frame_oracle {
     bool *late; /* by number of the chunk in the address space */
 
     uint64_t wait_level;
+    uint64_t promised; /* frames */
     uint64_t fill_bytes;
     uint64_t quarantine; /* how many later frees a unit waits for; 0: there is none */
     uint64_t detained[ORACLE_DETAINED]; /* first frames of units, the oldest one first */
     uint64_t detained_count;
+    uint64_t damaged_used; /* handed out in spite of it, because they were promised */
 
     struct oracle_sums sums; /* by oracle_sum() */
 };
@@ -136,16 +138,30 @@ void oracle_sum(struct frame_oracle *oracle);
 /* To a call for the unit that begins at `first` and has `pages`. */
 unsigned oracle_may_unit(const struct frame_oracle *oracle, uint64_t first, uint64_t pages);
 
+/*
+ * What may be answered to a call that is answered `may` when nothing is promised, and that makes at
+ * least `least` and at most `most` frames unavailable, where `available` are available.
+ */
+unsigned oracle_with_promises(const struct frame_oracle *oracle, unsigned may, uint64_t available,
+                              uint64_t least, uint64_t most);
+
+/* By how much taking these free frames makes fewer available: at least, and at most. */
+void oracle_cost(const struct frame_oracle *oracle, uint64_t first, uint64_t pages, uint64_t *least,
+                 uint64_t *most);
+
 /* `available` is what the pool says; it has been compared with the sums. */
 unsigned oracle_may_single(const struct frame_oracle *oracle, uint64_t available, uint64_t count,
                            unsigned flags);
 unsigned oracle_may_large(const struct frame_oracle *oracle, uint64_t available, uint64_t pages,
                           unsigned flags);
-unsigned oracle_may_run(const struct frame_oracle *oracle, const struct ps_frame_run *run);
-unsigned oracle_may_claim(const struct frame_oracle *oracle, uint64_t first, uint64_t pages,
-                          enum ps_frame_tag tag);
+unsigned oracle_may_run(const struct frame_oracle *oracle, uint64_t available,
+                        const struct ps_frame_run *run);
+unsigned oracle_may_claim(const struct frame_oracle *oracle, uint64_t available, uint64_t first,
+                          uint64_t pages, enum ps_frame_tag tag);
 unsigned oracle_may_add(const struct frame_oracle *oracle, uint64_t first, uint64_t pages);
 unsigned oracle_may_share(const struct frame_oracle *oracle, uint64_t first, uint64_t pages);
+unsigned oracle_may_promise(const struct frame_oracle *oracle, uint64_t available, uint64_t frames);
+unsigned oracle_may_unpromise(const struct frame_oracle *oracle, uint64_t frames);
 unsigned oracle_may_lend(const struct frame_oracle *oracle, uint64_t frame);
 unsigned oracle_may_cancel(const struct frame_oracle *oracle, uint64_t frame);
 unsigned oracle_may_end(const struct frame_oracle *oracle, uint64_t frame);

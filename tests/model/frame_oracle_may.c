@@ -43,7 +43,7 @@ unsigned oracle_may_share(const struct frame_oracle *oracle, uint64_t first, uin
     if (may != ORACLE_MAY(PS_OK))
         return may;
     /* At most three frames: of the holders, of their numbers, of the tags. */
-    if (f->holders == 1 && oracle->sums.exact.available < 3)
+    if (f->holders == 1 && oracle->sums.exact.available < oracle->promised + 3)
         may |= ORACLE_MAY(PS_NO_MEMORY);
     return may;
 }
@@ -151,7 +151,8 @@ unsigned oracle_may_single(const struct frame_oracle *oracle, uint64_t available
                            unsigned flags)
 {
     uint64_t borrowed = (flags & PS_FRAME_BORROW) != 0 ? ps_min(count, oracle->sums.borrowable) : 0;
-    unsigned may = ORACLE_MAY(available >= count - borrowed ? PS_OK : PS_NO_MEMORY);
+    unsigned may =
+        ORACLE_MAY(available >= oracle->promised + (count - borrowed) ? PS_OK : PS_NO_MEMORY);
 
     if (count == 0)
         return ORACLE_MAY(PS_OK);
@@ -166,6 +167,7 @@ unsigned oracle_may_large(const struct frame_oracle *oracle, uint64_t available,
 {
     const struct ps_frame_pool_snapshot *sums = &oracle->sums.exact;
     uint64_t whole = pages == oracle->geometry.chunk ? sums->whole_2m : sums->whole_1g;
+    uint64_t tract = oracle->geometry.tract;
     unsigned may = ORACLE_MAY(PS_OK);
 
     if (whole == 0 && available >= pages)
@@ -174,6 +176,7 @@ unsigned oracle_may_large(const struct frame_oracle *oracle, uint64_t available,
         may = ORACLE_MAY(PS_NO_MEMORY);
     else if (whole == 0)
         may = ORACLE_MAY(PS_NO_MEMORY) | ORACLE_MAY(PS_NO_SPACE);
+    may = oracle_with_promises(oracle, may, available, pages - (pages + tract - 1) / tract, pages);
     return with_waiting(oracle, may, pages, flags);
 }
 
@@ -274,7 +277,20 @@ static uint64_t free_between(const struct frame_oracle *oracle, uint64_t lowest,
     return free;
 }
 
-unsigned oracle_may_run(const struct frame_oracle *oracle, const struct ps_frame_run *run)
+/* A run is below the low limit, or has no low frames; it lies in any of so many tracts. */
+static unsigned run_with_promises(const struct frame_oracle *oracle, unsigned may,
+                                  uint64_t available, const struct ps_frame_run *run)
+{
+    uint64_t pages = run->pages.count;
+
+    if (run->limit.number < oracle->geometry.low)
+        return may;
+    return oracle_with_promises(oracle, may, available,
+                                pages - ps_min(pages, pages / oracle->geometry.tract + 2), pages);
+}
+
+unsigned oracle_may_run(const struct frame_oracle *oracle, uint64_t available,
+                        const struct ps_frame_run *run)
 {
     uint64_t limit = run->limit.number;
     unsigned may = ORACLE_MAY(PS_NO_MEMORY);
@@ -291,14 +307,17 @@ unsigned oracle_may_run(const struct frame_oracle *oracle, const struct ps_frame
         if (room != ROOM && run->pages.count == 1)
             may |= ORACLE_MAY(PS_NO_MEMORY);
     }
+    may = run_with_promises(oracle, may, available, run);
     return with_waiting(oracle, may, run->pages.count, run->flags);
 }
 
-unsigned oracle_may_claim(const struct frame_oracle *oracle, uint64_t first, uint64_t pages,
-                          enum ps_frame_tag tag)
+unsigned oracle_may_claim(const struct frame_oracle *oracle, uint64_t available, uint64_t first,
+                          uint64_t pages, enum ps_frame_tag tag)
 {
     unsigned may = 0;
     enum room room;
+    uint64_t least;
+    uint64_t most;
 
     for (uint64_t i = 0; i < pages; i++) {
         const struct oracle_frame *f =
@@ -314,9 +333,11 @@ unsigned oracle_may_claim(const struct frame_oracle *oracle, uint64_t first, uin
     if (may != 0)
         return may;
     room = room_for(oracle, first, pages, tag);
-    return room == ROOM      ? ORACLE_MAY(PS_OK)
-           : room == UNCLEAR ? ORACLE_MAY(PS_OK) | ORACLE_MAY(PS_NO_MEMORY)
-                             : ORACLE_MAY(PS_NO_MEMORY);
+    may = room == ROOM      ? ORACLE_MAY(PS_OK)
+          : room == UNCLEAR ? ORACLE_MAY(PS_OK) | ORACLE_MAY(PS_NO_MEMORY)
+                            : ORACLE_MAY(PS_NO_MEMORY);
+    oracle_cost(oracle, first, pages, &least, &most);
+    return oracle_with_promises(oracle, may, available, least, most);
 }
 
 /* ---- adding ---- */

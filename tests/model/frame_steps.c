@@ -124,7 +124,7 @@ static void step_run(const struct step *step)
 static void step_scattered(const struct step *step)
 {
     uint64_t count = 1 + pick(step, 12);
-    uint64_t available = step->driver->now.available;
+    uint64_t available = step->driver->now.available - step->driver->now.promised;
     enum ps_frame_tag tag = pick_tag(step);
 
     if (available != 0 && available < DRIVER_SCATTERED && pick(step, 2) == 0)
@@ -149,6 +149,7 @@ static void step_exhaust(const struct step *step)
     enum ps_frame_tag tag = pick_tag(step);
     uint64_t leave = pick(step, 4);
 
+    leave += driver->now.promised;
     for (unsigned i = 0; i < 6 && driver->now.available > leave && !driver->failed; i++)
         if (driver_scattered(driver, ps_min(driver->now.available - leave, DRIVER_SCATTERED), tag,
                              0) != PS_OK)
@@ -251,6 +252,29 @@ static void step_borrow(const struct step *step)
         (void)driver_scattered(step->driver, 1 + pick(step, 4), tag, PS_FRAME_BORROW);
 }
 
+/* ---- promises ---- */
+
+static void step_promise(const struct step *step)
+{
+    struct frame_driver *driver = step->driver;
+    uint64_t spare = driver->now.available - driver->now.promised;
+
+    switch (pick(step, 4)) {
+    case 0:
+        (void)driver_unpromise(driver, pick(step, driver->now.promised + 2));
+        return;
+    case 1:
+        for (uint64_t left = 1 + pick(step, 8); left > 0 && !driver->failed; left--)
+            (void)driver_alloc_promised(driver, pick_tag(step), pick_flags(step, 1, PS_FRAME_ZERO));
+        return;
+    case 2:
+        (void)driver_promise(driver, spare - ps_min(spare, pick(step, 20)));
+        return;
+    default:
+        (void)driver_promise(driver, pick(step, 40));
+    }
+}
+
 /* ---- the rest ---- */
 
 /* Ranges that the map does not show as free, piece by piece. */
@@ -339,7 +363,7 @@ void frame_step(struct frame_driver *driver, const struct frame_choices *choices
 {
     static void (*const steps[])(const struct step *step) = {
         step_single, step_single,    step_single,     step_large, step_large,      step_run,
-        step_run,    step_run,       step_run,        step_claim, step_claim,      step_scattered,
+        step_run,    step_run,       step_promise,    step_claim, step_claim,      step_scattered,
         step_free,   step_free,      step_free,       step_free,  step_free,       step_free,
         step_free,   step_free_many, step_free_wrong, step_split, step_share,      step_share,
         step_loan,   step_loan,      step_borrow,     step_add,   step_quarantine, step_fill,

@@ -159,6 +159,7 @@ extern const struct test_suite suite_frame_pool_threads;
 extern const struct test_suite suite_frame_pool_mixed_threads;
 extern const struct test_suite suite_frame_pool_race_threads;
 extern const struct test_suite suite_frame_pool_watch_threads;
+extern const struct test_suite suite_frame_pool_promise_threads;
 extern const struct test_suite suite_frame_pool_turns;
 extern const struct test_suite suite_frame_pool_waits;
 extern const struct test_suite suite_frame_pool_alone;
