@@ -119,15 +119,16 @@ $(BUILD)/lib/%.o: %.c Makefile
 	$(Q)$(GCC) $(LIB_FLAGS) -MMD -c $< -o $@
 
 # ---- the image: what is called often compiled for speed, the rest for size, and what nothing calls
-# left out. Null pointers need no checks of their own: page 0 is never mapped; alignment is the host
-# tests' business. ----
+# left out. Null pointers need no checks of their own: page 0 is never mapped. Alignment, and where
+# pointers lead, is the host tests' business. ----
 
 IMAGE_FLAGS := --target=x86_64-unknown-windows-gnu $(COMMON) -Imm/x86_64 -Imm -Itests -Iefi \
                -isystem $(EFI_HEADERS) -isystem $(EFI_HEADERS)/x86_64 -DPS_VERSION='"$(VERSION)"' \
                -gdwarf-4 -ffreestanding -fshort-wchar -mno-red-zone -mgeneral-regs-only \
                -mno-stack-arg-probe -fno-stack-protector -fno-asynchronous-unwind-tables \
                -ffunction-sections -fdata-sections \
-               -fsanitize=undefined -fsanitize-trap=undefined -fno-sanitize=null,alignment
+               -fsanitize=undefined -fsanitize-trap=undefined \
+               -fno-sanitize=null,alignment,pointer-overflow,object-size
 IMAGE_SOURCES := $(MM) $(HW) $(wildcard efi/*.c efi/*.S tests/harness/*.c tests/suite/*.c)
 IMAGE_OBJECTS := $(patsubst %,$(BUILD)/image/%.o,$(basename $(IMAGE_SOURCES)))
 LINK_IMAGE = $(LLD_LINK) /subsystem:efi_application /entry:efi_main /nodefaultlib /base:0 \

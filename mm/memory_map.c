@@ -242,6 +242,13 @@ void ps_memory_map_retype(struct ps_memory_map *map, enum ps_memory_type from,
 
 /* ---- queries ---- */
 
+const struct ps_memory_range *ps_memory_map_next(const struct ps_memory_map *map, ps_frame_t frame)
+{
+    size_t at = index_at(map, frame.number);
+
+    return at == map->count ? NULL : &map->ranges[at];
+}
+
 const struct ps_memory_range *ps_memory_map_find(const struct ps_memory_map *map, ps_frame_t frame)
 {
     size_t at = index_at(map, frame.number);

@@ -29,6 +29,7 @@ ps_status ps_page_table_create(struct ps_page_table *table, const struct ps_mach
         .pool = pool,
         .root = root,
         .levels = machine->levels,
+        .typed_first = {UINT64_MAX},
         .counters = {.tables = 1},
     };
     return PS_OK;

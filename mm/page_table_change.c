@@ -84,6 +84,8 @@ static ps_status protect_range(struct ps_page_table *table, struct ps_page_range
     ps_status status;
 
     status = ps_check_cuts(table, range);
+    if (status == PS_OK)
+        status = ps_types_check_protect(table, range, attr);
     if (status != PS_OK)
         return status;
     for (unsigned level = PS_LEAF_4K; level <= PS_LEAF_1G; level++)

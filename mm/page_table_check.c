@@ -43,6 +43,22 @@ static const char *fault_in_table(const struct ps_page_table *table, const struc
     return fault_in_frame(table, frame);
 }
 
+static const char *fault_in_type(const struct ps_page_table *table, uint64_t entry, unsigned level,
+                                 ps_attr_t attr)
+{
+    const struct ps_cache_types *types = table->machine->cache_types;
+    ps_frame_t first = ps_entry_leaf_frame(entry, level);
+    ps_pages_t pages = ps_pages(ps_level_pages(level));
+    uint64_t parts = 0;
+
+    if ((entry & PS_ENTRY_TYPED) == 0)
+        return ps_is_plain(table, first, pages, attr) ? NULL : "the cache types do not know a leaf";
+    if (types == NULL ||
+        ps_cache_types_check(types, first, pages, (enum ps_cache)attr.cache, &parts) != PS_OK)
+        return "a leaf has another memory type than its frames";
+    return NULL;
+}
+
 static const char *fault_in_leaf(const struct ps_page_table *table, const struct ps_piece *piece,
                                  uint64_t entry)
 {
@@ -60,7 +76,7 @@ static const char *fault_in_leaf(const struct ps_page_table *table, const struct
         return "a leaf has bits that none has";
     if (piece->page == 0)
         return "page 0 is mapped";
-    return NULL;
+    return fault_in_type(table, entry, level, attr);
 }
 
 static const char *fault_in_entry(const struct ps_page_table *table, const struct ps_piece *piece,
@@ -257,10 +273,17 @@ static ps_status validate(struct ps_page_table *table, const struct ps_sink *sin
 
 ps_status ps_page_table_validate(struct ps_page_table *table, const struct ps_sink *sink)
 {
+    ps_status status;
+
     if (table == NULL)
         return PS_INVALID_ARGS;
     if (!ps_page_table_is_created(table))
         return PS_BAD_STATE;
     ps_page_table_lock(table);
-    return ps_page_table_leave(table, validate(table, sink));
+    if (table->machine->cache_types != NULL)
+        ps_cache_types_begin(table->machine->cache_types);
+    status = validate(table, sink);
+    if (table->machine->cache_types != NULL)
+        ps_cache_types_end(table->machine->cache_types);
+    return ps_page_table_leave(table, status);
 }

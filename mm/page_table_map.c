@@ -16,6 +16,7 @@ struct map {
     enum ps_existing existing;
     bool permanent;
     bool small;       /* the caller wants no larger leaves */
+    bool typed;       /* the cache types have to know: they are locked then */
     unsigned largest; /* leaf that addresses and frames allow */
     uint64_t leaf[4]; /* a leaf of frame 0, by level */
 
@@ -23,6 +24,7 @@ struct map {
     ps_status status;
     uint64_t needed;   /* frames for tables */
     uint64_t promised; /* frames for cutting the large leaves */
+    uint64_t types;    /* ranges of cache types */
 
     /* The second. */
     ps_frame_t reserve;
@@ -98,7 +100,8 @@ static enum upgrade upgrade_of_page(const struct map *map, uint64_t entry, unsig
     ps_attr_t new = attr_after_upgrade(map, old);
 
     if (ps_entry_leaf_page(entry, level, page).number == frame_for(map, page).number) {
-        if (!ps_attr_is_valid(new))
+        if (!ps_attr_is_valid(new) ||
+            (old.cache != new.cache && map->walk.table->machine->cache_types != NULL))
             return UPGRADE_REFUSE;
         return ps_attr_equal(old, new) ? UPGRADE_KEEP : UPGRADE_CHANGE;
     }
@@ -181,6 +184,36 @@ static bool plan(struct ps_walk *walk, struct ps_piece *piece)
 
 /* ---- the second walk ---- */
 
+/* The pages are mapped now, by leaves of this call. */
+static void add_types(const struct map *map, uint64_t page, uint64_t pages)
+{
+    struct ps_page_table *table = map->walk.table;
+    struct ps_cache_types *types = table->machine->cache_types;
+    enum ps_cache cache = (enum ps_cache)map->attr.cache;
+
+    if (map->frames == NULL)
+        ps_cache_types_add(types, frame_for(map, page), ps_pages(pages), cache);
+    for (uint64_t n = 0; map->frames != NULL && n < pages; n++)
+        ps_cache_types_add(types, frame_for(map, page + n), ps_pages(1), cache);
+    ps_types_note(table, (struct ps_page_range){page, page + (pages - 1)});
+}
+
+/* A page of this call in place of another one. */
+static void replace_type(const struct map *map, uint64_t page, uint64_t old)
+{
+    const struct ps_page_table *table = map->walk.table;
+    ps_frame_t frame = ps_entry_leaf_frame(old, PS_LEAF_4K);
+
+    if (map->typed)
+        add_types(map, page, 1);
+    if ((old & PS_ENTRY_TYPED) == 0)
+        return;
+    if (map->typed)
+        ps_cache_types_remove(table->machine->cache_types, frame, ps_pages(1));
+    else
+        ps_types_remove(table, frame, ps_pages(1));
+}
+
 /* This is where mapping spends its time: what does not depend on the page is outside the loops. */
 static void fill_scattered(uint64_t *entry, uint64_t count, uint64_t bits, const ps_frame_t *frames)
 {
@@ -199,6 +232,9 @@ static void fill(const struct map *map, uint64_t *entry, uint64_t count, unsigne
                  uint64_t page)
 {
     uint64_t bits = map->leaf[level];
+
+    if (map->typed && count != 0)
+        add_types(map, page, count * ps_level_pages(level));
 
     if (map->frames != NULL)
         fill_scattered(entry, count, bits, map->frames + (page - map->first_page));
@@ -262,7 +298,7 @@ static uint64_t upgraded(const struct map *map, uint64_t entry, uint64_t page, e
                                   machine);
     if (upgrade == UPGRADE_BREAK)
         return ps_entry_retire(entry);
-    return ps_entry_leaf(frame_for(map, page), map->attr, 1, machine);
+    return map->leaf[PS_LEAF_4K] | ps_phys_of_frame(frame_for(map, page)).addr;
 }
 
 static void upgrade_page(struct map *map, struct ps_piece *piece, enum upgrade upgrade)
@@ -275,6 +311,8 @@ static void upgrade_page(struct map *map, struct ps_piece *piece, enum upgrade u
     while (!ps_entry_change(piece->entry, old, upgraded(map, old, piece->page, upgrade),
                             ps_is_alone(table)));
     ps_gather_range(table, &map->gather, ps_piece_range(piece), PS_LEAF_4K, old);
+    if (upgrade == UPGRADE_REPLACE)
+        replace_type(map, piece->page, old);
     if (upgrade == UPGRADE_BREAK) {
         table->counters.leaves[1]--;
         map->broken = true;
@@ -308,6 +346,7 @@ static bool apply_to_retired(struct map *map, struct ps_piece *piece, uint64_t e
     }
     ps_hw_entry_store(piece->entry,
                       map->leaf[1] | ps_phys_of_frame(frame_for(map, piece->page)).addr);
+    replace_type(map, piece->page, ps_entry_unretire(entry));
     map->walk.table->counters.leaves[1]++;
     return true;
 }
@@ -336,7 +375,20 @@ static bool apply(struct ps_walk *walk, struct ps_piece *piece)
     return true;
 }
 
-/* ---- the calls ---- */
+/* ---- both walks ---- */
+
+static ps_status promise(const struct map *map)
+{
+    return map->promised == 0
+               ? PS_OK
+               : ps_frame_pool_promise(map->walk.table->pool, ps_pages(map->promised));
+}
+
+static ps_status reserve_types(const struct map *map)
+{
+    return map->typed ? ps_cache_types_reserve(map->walk.table->machine->cache_types, map->types)
+                      : PS_OK;
+}
 
 /* All that the second walk will take, or nothing. */
 static ps_status reserve(struct map *map)
@@ -344,12 +396,16 @@ static ps_status reserve(struct map *map)
     struct ps_page_table *table = map->walk.table;
     ps_status status = ps_frames_reserve(table, map->needed, &map->reserve);
 
-    if (status != PS_OK || map->promised == 0)
+    if (status != PS_OK)
         return status;
-    status = ps_frame_pool_promise(table->pool, ps_pages(map->promised));
-    if (status == PS_OK)
+    status = promise(map);
+    if (status == PS_OK) {
         table->counters.promised += map->promised;
-    else
+        status = reserve_types(map);
+        if (status != PS_OK)
+            ps_frames_unpromise(table, map->promised);
+    }
+    if (status != PS_OK)
         ps_frames_give_back_all(table, &map->reserve);
     return status;
 }
@@ -369,11 +425,8 @@ static void apply_all(struct map *map, struct ps_page_range range)
 
 static ps_status run(struct map *map, struct ps_page_range range)
 {
-    const struct ps_page_table *table = map->walk.table;
-    ps_status status = range.first == 0 ? PS_ACCESS_DENIED : ps_check_own(table, range);
+    ps_status status;
 
-    if (status != PS_OK)
-        return status;
     map->walk.visit = plan;
     if (!ps_walk(&map->walk, range))
         return map->status;
@@ -386,6 +439,34 @@ static ps_status run(struct map *map, struct ps_page_range range)
     return PS_OK;
 }
 
+/* ---- cache types ---- */
+
+static ps_status check_types(struct map *map, ps_pages_t pages)
+{
+    const struct ps_cache_types *types = map->walk.table->machine->cache_types;
+    enum ps_cache cache = (enum ps_cache)map->attr.cache;
+    ps_status status = PS_OK;
+
+    if (map->frames == NULL)
+        return ps_cache_types_check(types, map->run, pages, cache, &map->types);
+    for (uint64_t n = 0; status == PS_OK && n < pages.count; n++)
+        status = ps_cache_types_check(types, map->frames[n], ps_pages(1), cache, &map->types);
+    return status;
+}
+
+static ps_status run_typed(struct map *map, struct ps_page_range range)
+{
+    struct ps_cache_types *types = map->walk.table->machine->cache_types;
+    ps_status status;
+
+    ps_cache_types_begin(types);
+    status = check_types(map, ps_range_pages(range));
+    if (status == PS_OK)
+        status = run(map, range);
+    ps_cache_types_end(types);
+    return status;
+}
+
 static bool frames_exist(const struct ps_machine *machine, const ps_frame_t *frames,
                          ps_pages_t pages)
 {
@@ -395,6 +476,20 @@ static bool frames_exist(const struct ps_machine *machine, const ps_frame_t *fra
         all_bits |= frames[i].number;
     return all_bits <= ps_frame_largest(machine);
 }
+
+static bool is_plain(const struct map *map, ps_pages_t pages)
+{
+    const struct ps_page_table *table = map->walk.table;
+
+    if (map->frames == NULL || table->machine->cache_types == NULL)
+        return ps_is_plain(table, map->run, pages, map->attr);
+    for (uint64_t i = 0; i < pages.count; i++)
+        if (!ps_is_plain(table, map->frames[i], ps_pages(1), map->attr))
+            return false;
+    return true;
+}
+
+/* ---- the calls ---- */
 
 /* Lock, prepare what all leaves have in common, and run. */
 static ps_status enter_and_run(struct map *map, ps_virt_t va, ps_pages_t pages)
@@ -408,13 +503,18 @@ static ps_status enter_and_run(struct map *map, ps_virt_t va, ps_pages_t pages)
     map->first_page = range.first;
     if (map->frames != NULL && !frames_exist(table->machine, map->frames, pages))
         return ps_page_table_leave(table, PS_INVALID_ARGS);
+    status = range.first == 0 ? PS_ACCESS_DENIED : ps_check_own(table, range);
+    if (status != PS_OK)
+        return ps_page_table_leave(table, status);
+    map->typed = !is_plain(map, pages);
     for (unsigned level = 1; level <= map->largest; level++)
         map->leaf[level] = ps_entry_leaf_bits(map->attr, level, table->machine) |
-                           (map->permanent ? PS_ENTRY_PERMANENT : 0);
+                           (map->permanent ? PS_ENTRY_PERMANENT : 0) |
+                           (map->typed ? PS_ENTRY_TYPED : 0);
     while (map->largest > 1 &&
            !ps_is_aligned(range.first ^ map->run.number, ps_level_pages(map->largest)))
         map->largest--;
-    return ps_page_table_leave(table, run(map, range));
+    return ps_page_table_leave(table, map->typed ? run_typed(map, range) : run(map, range));
 }
 
 static ps_status map_scattered(struct ps_page_table *table, ps_virt_t va, const ps_frame_t *frames,

@@ -21,6 +21,7 @@
 #ifndef PS_PAGE_TABLE_PRIVATE_H
 #define PS_PAGE_TABLE_PRIVATE_H
 
+#include <pagestage/cache_types.h>
 #include <pagestage/page_table.h>
 
 #include "entry.h"
@@ -215,6 +216,28 @@ static inline bool ps_gather_flush(struct ps_page_table *table, struct ps_tlb_ga
     table->counters.rounds += rounds;
     return rounds != 0;
 }
+
+/* ---- page_table_types.c: cache types, where the machine keeps them ---- */
+
+/* Frames that need no asking: nobody keeps types, or they are RAM and are to be write-back. */
+static inline bool ps_is_plain(const struct ps_page_table *table, ps_frame_t first,
+                               ps_pages_t pages, ps_attr_t attr)
+{
+    const struct ps_cache_types *types = table->machine->cache_types;
+
+    return types == NULL ||
+           (attr.cache == PS_CACHE_WRITE_BACK && ps_cache_types_is_ram(types, first, pages));
+}
+
+/* Frames of typed leaves are not mapped any more. */
+void ps_types_remove(const struct ps_page_table *table, ps_frame_t first, ps_pages_t pages);
+
+/* The page was mapped by a leaf that the cache types know. */
+void ps_types_note(struct ps_page_table *table, struct ps_page_range range);
+
+/* PS_ACCESS_DENIED when a leaf in the range has another memory type, and they are kept. */
+ps_status ps_types_check_protect(struct ps_page_table *table, struct ps_page_range range,
+                                 ps_attr_t attr);
 
 /* ---- page_table_unmap.c ---- */
 

@@ -90,7 +90,8 @@ static uint64_t merged(const uint64_t *entries, unsigned level)
 static uint64_t large_leaf(const struct ps_machine *machine, uint64_t small, unsigned level)
 {
     uint64_t large = ps_entry_leaf(ps_entry_leaf_frame(small, level - 1),
-                                   ps_entry_attr(small, level - 1), level, machine);
+                                   ps_entry_attr(small, level - 1), level, machine) |
+                     (small & PS_ENTRY_TYPED);
 
     if (machine->processors > 1)
         return large | PS_ENTRY_ACCESSED | ((small & PS_ENTRY_WRITABLE) != 0 ? PS_ENTRY_DIRTY : 0);

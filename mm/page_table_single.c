@@ -81,7 +81,7 @@ bool ps_map_single(struct ps_page_table *table, ps_virt_t va, ps_frame_t frame, 
     if (!begin(table, va, &single))
         return false;
     if (single.page == 0 || frame.number > ps_frame_largest(table->machine) ||
-        ps_hw_entry_load(single.entry) != 0)
+        ps_hw_entry_load(single.entry) != 0 || !ps_is_plain(table, frame, ps_pages(1), attr))
         return end(table, false);
     ps_hw_entry_store(single.entry, ps_entry_leaf(frame, attr, 1, table->machine));
     count_used(&single, true);
@@ -105,13 +105,15 @@ bool ps_protect_single(struct ps_page_table *table, ps_virt_t va, ps_attr_t attr
         new = ps_entry_with_bits(old, bits, 1);
         if (!ps_entry_is_present(old) || old == new)
             return end(table, true);
+        if (table->machine->cache_types != NULL && ps_entry_cache(old ^ new, 1) != 0)
+            return end(table, false);
     } while (!ps_entry_change(single.entry, old, new, ps_is_alone(table)));
     ps_note_global(table, attr);
     invalidate_page(table, va);
     return end(table, true);
 }
 
-/* The last page of a table takes the table with it, and a retired one is somebody else's. */
+/* The last page of a table takes the table with it; a retired one is somebody else's. */
 bool ps_unmap_single(struct ps_page_table *table, ps_virt_t va,
                      const struct ps_frame_release *release)
 {
@@ -123,7 +125,7 @@ bool ps_unmap_single(struct ps_page_table *table, ps_virt_t va,
     old = ps_hw_entry_load(single.entry);
     if (!ps_entry_is_present(old))
         return end(table, old == 0);
-    if (ps_entry_used(ps_hw_entry_load(single.parent)) == 1)
+    if ((old & PS_ENTRY_TYPED) != 0 || ps_entry_used(ps_hw_entry_load(single.parent)) == 1)
         return end(table, false);
     ps_hw_entry_store(single.entry, 0);
     count_used(&single, false);

@@ -254,6 +254,15 @@ static void free_table(struct ps_page_table *table, struct ps_piece *piece, ps_f
     table->counters.tables--;
 }
 
+static void release_leaf(struct sweep *sweep, uint64_t leaf, unsigned level)
+{
+    ps_frame_t first = ps_entry_leaf_frame(leaf, level);
+
+    if ((leaf & PS_ENTRY_TYPED) != 0)
+        ps_types_remove(sweep->walk.table, first, ps_pages(ps_level_pages(level)));
+    add_released(sweep, first, ps_level_pages(level));
+}
+
 static void sweep_leaf(struct sweep *sweep, struct ps_piece *piece, uint64_t entry)
 {
     struct ps_page_table *table = sweep->walk.table;
@@ -263,7 +272,7 @@ static void sweep_leaf(struct sweep *sweep, struct ps_piece *piece, uint64_t ent
     piece->removed++;
     table->retired--;
     sweep->promised += ps_entry_promised(leaf, piece->level);
-    add_released(sweep, ps_entry_leaf_frame(leaf, piece->level), ps_level_pages(piece->level));
+    release_leaf(sweep, leaf, piece->level);
 }
 
 /* The frames of leaves in a table, side by side, that nobody has been told of yet. */
@@ -272,8 +281,12 @@ struct run {
     uint64_t pages;
 };
 
-static inline void add_to_run(struct sweep *sweep, struct run *run, uint64_t frame)
+static inline void add_to_run(struct sweep *sweep, struct run *run, uint64_t leaf)
 {
+    uint64_t frame = ps_entry_leaf_frame(leaf, PS_LEAF_4K).number;
+
+    if ((leaf & PS_ENTRY_TYPED) != 0)
+        ps_types_remove(sweep->walk.table, ps_frame(frame), ps_pages(1));
     if (run->pages != 0 && frame != run->first + run->pages) {
         add_released(sweep, ps_frame(run->first), run->pages);
         run->pages = 0;
@@ -297,7 +310,7 @@ static void sweep_small(struct sweep *sweep, struct ps_piece *piece)
             continue;
         ps_hw_entry_store(&entry[n], 0);
         removed++;
-        add_to_run(sweep, &run, ps_entry_leaf_frame(ps_entry_unretire(old), 1).number);
+        add_to_run(sweep, &run, ps_entry_unretire(old));
     }
     if (run.pages != 0)
         add_released(sweep, ps_frame(run.first), run.pages);
@@ -325,7 +338,7 @@ static void sweep_table(struct sweep *sweep, struct ps_piece *piece, uint64_t en
             old = ps_entry_unretire(old);
             retired++;
         }
-        add_to_run(sweep, &run, ps_entry_leaf_frame(old, 1).number);
+        add_to_run(sweep, &run, old);
     }
     add_released(sweep, ps_frame(run.first), run.pages);
     table->retired -= retired;

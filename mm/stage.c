@@ -264,8 +264,12 @@ ps_status ps_stage_map_device(struct ps_stage *stage, ps_phys_t pa, uint64_t byt
 
 static ps_status build_space(struct ps_stage *stage, const struct ps_stage_request *request)
 {
-    ps_status status = ps_page_table_create(&stage->table, &stage->machine, &stage->pool);
+    ps_status status = ps_cache_types_init(&stage->cache_types, &stage->pool, &stage->map);
 
+    if (status != PS_OK)
+        return status;
+    stage->machine.cache_types = &stage->cache_types;
+    status = ps_page_table_create(&stage->table, &stage->machine, &stage->pool);
     if (status == PS_OK)
         status = anchor_windows(stage);
     if (status == PS_OK)
@@ -384,6 +388,8 @@ ps_status ps_stage_validate(struct ps_stage *stage, const struct ps_sink *sink)
     status = ps_memory_map_validate(&stage->map, sink);
     if (status == PS_OK)
         status = ps_frame_pool_validate(&stage->pool, sink);
+    if (status == PS_OK)
+        status = ps_cache_types_validate(&stage->cache_types, sink);
     if (status == PS_OK)
         status = ps_page_table_validate(&stage->table, sink);
     if (status == PS_OK)

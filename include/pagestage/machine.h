@@ -27,6 +27,8 @@ struct ps_invalidation {
     struct ps_flush_range ranges[PS_FLUSH_RANGES];
 };
 
+struct ps_cache_types;
+
 struct ps_machine {
     /* Where physical address 0 appears. Changed once, by the stage, when it changes the root. */
     uint64_t direct_map;
@@ -43,6 +45,12 @@ struct ps_machine {
      * ps_tlb_threshold(). May be set again whenever no call is going on.
      */
     uint32_t flush_threshold;
+
+    /*
+     * Keeps page tables from mapping a frame with two memory types; NULL: nobody does. Set before
+     * the first page table is created.
+     */
+    struct ps_cache_types *cache_types;
 
     /*
      * How large amounts of memory are cleared; with neither, general registers do it. Both must

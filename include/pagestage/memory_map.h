@@ -171,6 +171,9 @@ PS_MUST_CHECK ps_status ps_memory_map_set(struct ps_memory_map *map, ps_frame_t 
 void ps_memory_map_retype(struct ps_memory_map *map, enum ps_memory_type from,
                           enum ps_memory_type to);
 
+/* The first range that ends with `frame` or behind it; NULL when there is none. O(log n). */
+const struct ps_memory_range *ps_memory_map_next(const struct ps_memory_map *map, ps_frame_t frame);
+
 /* The range that holds `frame`, NULL in a hole. O(log ranges). */
 const struct ps_memory_range *ps_memory_map_find(const struct ps_memory_map *map, ps_frame_t frame);
 

@@ -29,11 +29,12 @@
  *
  * Rules that hold in every table: no leaf is writable and executable; page 0 is never
  * mapped; no leaf is larger than the processor allows; a present entry is written once and
- * whole; unused entries are zero.
+ * whole; unused entries are zero. Where the machine keeps cache types, no frame is mapped with two
+ * of them: in this address space or in any other.
  *
  * Locking: every call may come from any processor, but for create and destroy, and takes the
  * table's lock where the machine has several. Visitors and release callbacks run under that lock
- * and must not call back into the same page table. Lock order: page table, then frame pool.
+ * and must not call back into the same page table. Lock order: page table, cache types, frame pool.
  *
  * An invalidation round runs under the lock: a processor that waits for it must still
  * answer a shootdown.
@@ -84,8 +85,10 @@ struct ps_page_table {
     /* Under the lock. */
     bool promotes;
     bool frozen;
-    bool global;      /* a global leaf was mapped here once */
-    uint64_t retired; /* leaves retired and not swept yet */
+    bool global;           /* a global leaf was mapped here once */
+    ps_virt_t typed_first; /* leaves that the cache types know lie between these two; */
+    ps_virt_t typed_last;  /* none yet: the first is above the last */
+    uint64_t retired;      /* leaves retired and not swept yet */
     struct ps_page_table_counters counters;
 };
 
@@ -168,7 +171,9 @@ enum ps_existing {
  * PS_INVALID_ARGS    also for an invalid attr, or a frame beyond machine->physical_bits
  * PS_ACCESS_DENIED   page 0; an address under a shared entry; a page that would have to be
  *                    cut out of a permanent large leaf; an upgrade that would take access
- *                    away or make a page writable and executable
+ *                    away or make a page writable and executable; where the machine keeps cache
+ *                    types, a frame with another memory type than it has, also if the page would
+ *                    be skipped, and an upgrade that would change the type of a frame
  * PS_ALREADY_EXISTS  with PS_EXISTING_ERROR; always for a page that is retired
  * PS_NO_MEMORY       no frame for a table, or none to promise
  * Cost: one walk per table touched, one store a leaf.
@@ -229,7 +234,8 @@ PS_MUST_CHECK ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt
  * leaves are cut where only a part changes. Accessed and dirty bits are kept.
  * TLB: one round here when any page changed, also when it only gained access: a processor
  * that still holds the old rights would fault once, and not everybody can survive that.
- * Never fails for lack of memory. PS_INVALID_ARGS (attr), PS_ACCESS_DENIED as unmap.
+ * Never fails for lack of memory. PS_INVALID_ARGS (attr), PS_ACCESS_DENIED as unmap, and where the
+ * machine keeps cache types for a page that would change its memory type: unmap it first.
  */
 PS_MUST_CHECK ps_status ps_page_table_protect(struct ps_page_table *table, ps_virt_t va,
                                               ps_pages_t pages, ps_attr_t attr);

@@ -20,6 +20,7 @@
 #ifndef PAGESTAGE_STAGE_H
 #define PAGESTAGE_STAGE_H
 
+#include <pagestage/cache_types.h>
 #include <pagestage/frame_pool.h>
 #include <pagestage/memory_map.h>
 #include <pagestage/page_table.h>
@@ -65,6 +66,7 @@ struct ps_stage {
     struct ps_machine machine;
     struct ps_memory_map map; /* normalised, with our own frames typed */
     struct ps_frame_pool pool;
+    struct ps_cache_types cache_types; /* of all page tables that use `machine` */
     struct ps_page_table table;
     struct ps_virtual_allocator arena;
     ps_virt_t framebuffer; /* write-combining; 0 when there is none */
@@ -99,7 +101,7 @@ PS_MUST_CHECK ps_status ps_stage_take_over(struct ps_stage *stage,
  * On failure nothing has changed.
  * PS_INVALID_ARGS  NULL, no bytes, wraps, beyond physical_bits, an unknown memory type
  * PS_BAD_STATE     not taken over
- * PS_ACCESS_DENIED a part of it is RAM: it would be mapped with two memory types
+ * PS_ACCESS_DENIED a part of it is RAM, or mapped already with another memory type
  * PS_NO_MEMORY, PS_NO_SPACE (the window is full)
  */
 PS_MUST_CHECK ps_status ps_stage_map_device(struct ps_stage *stage, ps_phys_t pa, uint64_t bytes,

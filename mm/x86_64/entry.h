@@ -11,9 +11,9 @@
  * bits: 59, anchored, the table stays when it is empty; 60, shared, it belongs to another
  * address space.
  *
- * A leaf carries two software bits: bit 9, permanent; bit 10, meant to be executable, which
- * keeps that meaning on a processor without NX. The PAT bit is bit 7 in a 4 KiB leaf and
- * bit 12 in larger ones.
+ * A leaf carries three software bits: bit 9, permanent; bit 10, meant to be executable, which
+ * keeps that meaning on a processor without NX; bit 11, typed, its frames are known to the cache
+ * types. The PAT bit is bit 7 in a 4 KiB leaf and bit 12 in larger ones.
  *
  * A retired entry has the present bit clear and its frame bits inverted, so that even a
  * processor that speculates past the present bit finds an address with no memory behind it
@@ -45,6 +45,7 @@ enum { PS_LEVEL_MAX = 5 };
 #define PS_ENTRY_GLOBAL     ((uint64_t)1 << 8)
 #define PS_ENTRY_PERMANENT  ((uint64_t)1 << 9)
 #define PS_ENTRY_EXECUTABLE ((uint64_t)1 << 10)
+#define PS_ENTRY_TYPED      ((uint64_t)1 << 11)
 #define PS_ENTRY_PAT_LARGE  ((uint64_t)1 << 12)
 #define PS_ENTRY_ANCHORED   ((uint64_t)1 << 59)
 #define PS_ENTRY_SHARED     ((uint64_t)1 << 60)
@@ -258,7 +259,8 @@ static inline bool ps_entry_is_permanent(uint64_t entry)
 
 /* What a change of attributes leaves alone, and what a cut hands down to its pieces. */
 #define PS_ENTRY_USE     (PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY)
-#define PS_ENTRY_HISTORY (PS_ENTRY_USE | PS_ENTRY_PERMANENT)
+#define PS_ENTRY_KEPT    (PS_ENTRY_PERMANENT | PS_ENTRY_TYPED)
+#define PS_ENTRY_HISTORY (PS_ENTRY_USE | PS_ENTRY_KEPT)
 
 /* The same leaf with other attributes: those of `bits`, from ps_entry_leaf_bits(). */
 static inline uint64_t ps_entry_with_bits(uint64_t entry, uint64_t bits, unsigned level)
