@@ -287,28 +287,39 @@ void *ps_stage_pointer(const struct ps_stage *stage, const void *pointer)
     return ps_hw_moved(&stage->machine, pointer);
 }
 
-/* From here on physical memory is reached through the direct map. */
-static void switch_over(struct ps_stage *stage)
+/* When it succeeds, physical memory is reached through the direct map from here on. */
+static ps_status switch_over(struct ps_stage *stage, const struct ps_stage_request *request)
 {
-    ps_status status = ps_page_table_switch(NULL, &stage->table);
+    ps_status status = PS_OK;
 
-    (void)status; /* The table was created, and nothing else can be wrong with it. */
+    if (request->enter_root != NULL)
+        status = request->enter_root(request->enter_context, stage);
+    /* Loaded twice then: the table knows who runs on it. */
+    if (status == PS_OK)
+        status = ps_page_table_switch(NULL, &stage->table);
+    if (status != PS_OK)
+        return status;
     stage->machine.direct_map = ps_hw_direct_map(&stage->machine, PS_STAGE_DIRECT_MAP);
     stage->map.ranges = ps_stage_pointer(stage, stage->map.ranges);
+    return PS_OK;
 }
 
 /*
  * The allocator's books are reached through the direct map, so they begin behind the switch.
  * Their frame is put aside before: nothing fails once our own root is loaded.
  */
-static ps_status switch_and_allocate(struct ps_stage *stage)
+static ps_status switch_and_allocate(struct ps_stage *stage, const struct ps_stage_request *request)
 {
     ps_frame_t books;
     ps_status status = ps_frame_pool_alloc(&stage->pool, PS_FRAME_4K, PS_FRAME_HEAP, 0, &books);
 
     if (status != PS_OK)
         return status;
-    switch_over(stage);
+    stage->step = "load the new root";
+    status = switch_over(stage, request);
+    if (status != PS_OK)
+        return status;
+    stage->step = "build the virtual allocator";
     status = ps_frame_pool_free(&stage->pool, books, ps_pages(1));
     if (status != PS_OK)
         return status;
@@ -342,7 +353,7 @@ ps_status ps_stage_take_over(struct ps_stage *stage, const struct ps_stage_reque
     if (status != PS_OK)
         return status;
     stage->step = "build the virtual allocator";
-    status = switch_and_allocate(stage);
+    status = switch_and_allocate(stage, request);
     if (status == PS_OK)
         stage->step = "done";
     return status;

@@ -39,6 +39,8 @@ struct ps_stage_section {
     const char *name;
 };
 
+struct ps_stage;
+
 struct ps_stage_request {
     /* What the processor can do; direct_map is 0: the firmware's identity mapping. */
     struct ps_machine machine;
@@ -57,6 +59,21 @@ struct ps_stage_request {
 
     ps_phys_t framebuffer; /* 0 bytes: none */
     uint64_t framebuffer_bytes;
+
+    /*
+     * How the processor gets onto the new root. NULL: the root is loaded, which is enough where
+     * the processor runs with machine.levels already. A function, where it has to be brought
+     * there first: paging must be off for that, so the way is the embedder's.
+     *
+     * It is called once, with everything but the arena built, on the root that was loaded at the
+     * time of the call, while memory is still reached by its physical address. On PS_OK the
+     * processor runs on stage->table.root with machine.levels, interrupts still off, and all of
+     * the image works as before. Any other status is handed to the caller of the stage, and the
+     * root of before is loaded. It may take frames of stage->pool, and give them back after the
+     * stage has returned.
+     */
+    ps_status (*enter_root)(void *context, struct ps_stage *stage);
+    void *enter_context;
 };
 
 /* Ranges that the stage adds to a map: image, framebuffer, and some for the embedder. */
@@ -90,6 +107,7 @@ struct ps_stage {
  * PS_BUFFER_TOO_SMALL  range_capacity
  * PS_UNSUPPORTED       RAM above 64 TiB, where the direct map ends
  * PS_NO_MEMORY         too little RAM for bookkeeping and tables
+ * and whatever enter_root answers.
  * Cost: O(map entries + tables), and the frame pool's start.
  */
 PS_MUST_CHECK ps_status ps_stage_take_over(struct ps_stage *stage,

@@ -192,6 +192,29 @@ STAGE_CASE(too_few_ranges_are_refused, .not_taken_over = true)
     end_refusals(test, &refusals);
 }
 
+static ps_status refuse_to_enter(void *context, struct ps_stage *stage)
+{
+    const ps_status *status = context;
+
+    return stage->table.root.number != 0 ? *status : PS_BAD_STATE;
+}
+
+/* Whatever it answers, and although the machine is ready by then. */
+STAGE_CASE(an_embedder_that_cannot_enter_the_root_is_believed, .not_taken_over = true)
+{
+    const ps_status answers[] = {PS_NO_MEMORY, PS_NO_SPACE, PS_UNSUPPORTED};
+
+    f->request.enter_root = refuse_to_enter;
+    for (size_t i = 0; i < PS_ARRAY_SIZE(answers); i++) {
+        ps_status answer = answers[i];
+
+        f->request.enter_context = &answer;
+        stage_expect_refused(test, f, answer, "load the new root");
+        EXPECT(!f->stage->arena.ready);
+        EXPECT_STATUS(ps_stage_reclaim_boot_services(f->stage), PS_BAD_STATE);
+    }
+}
+
 /* The fixture's array has room for 16 ranges of ours: there are 15 sections and a framebuffer. */
 static const struct map_entry two_entries[] = {
     RAM_ENTRY(UEFI_CONVENTIONAL, 256, 300),
@@ -315,6 +338,7 @@ static const struct test_case cases[] = {
     TEST_CASE(what_is_no_map_is_refused),
     TEST_CASE(map_without_memory_is_refused),
     TEST_CASE(too_few_ranges_are_refused),
+    TEST_CASE(an_embedder_that_cannot_enter_the_root_is_believed),
     TEST_CASE(promised_ranges_suffice_for_all_overlays),
     TEST_CASE(ram_that_the_processor_or_the_direct_map_cannot_reach_is_refused),
     TEST_CASE(what_is_not_ram_may_be_beyond_reach),

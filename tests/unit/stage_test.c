@@ -102,6 +102,52 @@ STAGE_CASE(the_layout_names_every_mapped_range_once, .framebuffer = {0x80000000}
     free(view.ranges);
 }
 
+/* ---- onto the new root in the embedder's way ---- */
+
+/* What an embedder finds who brings the processor from 4 levels to 5. */
+struct entering {
+    struct stage_fixture *f;
+    unsigned calls;
+    uint64_t root_before;
+    struct ps_page_table_counters tables;
+    ps_frame_t kept; /* a frame that it takes for the way */
+    ps_status taken;
+};
+
+static ps_status enter_five_levels(void *context, struct ps_stage *stage)
+{
+    struct entering *entering = context;
+    struct sim_machine *sim = entering->f->sim;
+
+    entering->calls++;
+    entering->root_before = ps_hw_root(&sim->machine).number;
+    entering->tables = ps_page_table_counters(&stage->table);
+    entering->taken =
+        ps_frame_pool_alloc(&stage->pool, PS_FRAME_4K, PS_FRAME_USER, 0, &entering->kept);
+    sim->machine.levels = stage->machine.levels;
+    ps_hw_set_root(&stage->machine, stage->table.root);
+    return PS_OK;
+}
+
+STAGE_CASE(the_embedder_may_bring_the_processor_to_other_levels, .not_taken_over = true)
+{
+    struct entering entering = {.f = f};
+
+    f->request.machine.levels = 5;
+    f->request.enter_root = enter_five_levels;
+    f->request.enter_context = &entering;
+    REQUIRE_OK(stage_take_over(f));
+    EXPECT_TEXT(f->stage->step, "done");
+    EXPECT_EQ(entering.calls, 1);
+    EXPECT_EQ(entering.root_before, STAGE_FIRMWARE_ROOT);
+    EXPECT_EQ(entering.tables.tables, ps_page_table_counters(&f->stage->table).tables);
+    EXPECT_EQ(f->stage->table.levels, 5);
+    EXPECT_EQ(ps_hw_root(&f->sim->machine).number, f->stage->table.root.number);
+    EXPECT_OK(entering.taken);
+    EXPECT_OK(ps_frame_pool_free(&f->stage->pool, entering.kept, ps_pages(1)));
+    stage_expect_whole(test, f);
+}
+
 /* ---- as the processor sees it ---- */
 
 static uint64_t *word_of(struct stage_fixture *f, uint64_t frame)
@@ -508,6 +554,7 @@ static const struct test_case cases[] = {
     TEST_CASE(the_layout_is_the_same_with_five_levels),
     TEST_CASE(the_layout_is_the_same_on_a_poor_processor),
     TEST_CASE(the_layout_names_every_mapped_range_once),
+    TEST_CASE(the_embedder_may_bring_the_processor_to_other_levels),
     TEST_CASE(the_processor_runs_on_the_new_root),
     TEST_CASE(the_image_runs_where_it_is_and_cannot_be_written),
     TEST_CASE(the_arena_works_at_once),
