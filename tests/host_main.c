@@ -1,6 +1,7 @@
 /*
  * The host's tests: all unit suites, then the suite cases on the software MMU, each in a
- * world of its own. Writes TAP 13; the exit status is 0 only when all cases passed.
+ * world of its own, once with 4 and once with 5 levels of page tables. Writes TAP 13; the exit
+ * status is 0 only when all cases passed.
  *
  *     tests [--list] [--seed N] [--deadline SECONDS] [PART OF A NAME]...
  */
@@ -88,9 +89,16 @@ static bool needs_world(test_function run)
     return false;
 }
 
+static const char five_levels[] = "_with_5_levels"; /* how the names of such suites end */
+
+static unsigned world_flags(const struct test *test)
+{
+    return strstr(test->suite, five_levels) != NULL ? SIM_FIVE_LEVELS : 0;
+}
+
 static const char *run_in_world(const struct options *options, test_function run, struct test *test)
 {
-    struct world *world = world_host_create(options->seed);
+    struct world *world = world_host_create(options->seed, world_flags(test));
     const char *died;
     const char *left;
 
@@ -143,19 +151,34 @@ static void list_cases(struct options *options, const struct test_suite *const *
                 printf("%s/%s\n", all[s]->name, all[s]->cases[c].name);
 }
 
+static const struct test_suite *with_five_levels(const struct test_suite *suite)
+{
+    size_t size = strlen(suite->name) + sizeof(five_levels);
+    struct test_suite *copy = malloc(sizeof(*copy) + size);
+    char *name = (char *)(copy + 1);
+
+    if (copy == NULL)
+        abort();
+    snprintf(name, size, "%s%s", suite->name, five_levels);
+    *copy = (struct test_suite){name, suite->cases, suite->count};
+    return copy;
+}
+
 /* Unit suites first: what they find explains what the cases of the worlds find. */
 static const struct test_suite **all_suites(size_t *count)
 {
     const struct test_suite **all;
 
-    *count = unit_suite_count + suite_count;
+    *count = unit_suite_count + 2 * suite_count;
     all = calloc(*count, sizeof(*all));
     if (all == NULL)
         abort();
     for (size_t i = 0; i < unit_suite_count; i++)
         all[i] = unit_suites[i];
-    for (size_t i = 0; i < suite_count; i++)
+    for (size_t i = 0; i < suite_count; i++) {
         all[unit_suite_count + i] = suites[i];
+        all[unit_suite_count + suite_count + i] = with_five_levels(suites[i]);
+    }
     return all;
 }
 
@@ -223,6 +246,8 @@ int main(int count, char **words)
         list_cases(&options, all, suites_in_all);
     else
         result = run_all(&options, all, suites_in_all);
+    for (size_t i = unit_suite_count + suite_count; i < suites_in_all; i++)
+        free((void *)(uintptr_t)all[i]);
     free(all);
     return result;
 }

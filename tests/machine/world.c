@@ -44,11 +44,11 @@ static struct outcome host_execute(struct world *world, ps_virt_t va)
 }
 
 /* Below 640 KiB and from 1 MiB to 64 MiB, as on a small PC. */
-static struct sim_machine *small_machine(void)
+static struct sim_machine *small_machine(unsigned flags)
 {
     static const struct sim_range ranges[] = {SIM_RAM(0, 160), SIM_RAM(256, 16384 - 256)};
 
-    return sim_machine_create(ranges, PS_ARRAY_SIZE(ranges), 0);
+    return sim_machine_create(ranges, PS_ARRAY_SIZE(ranges), flags);
 }
 
 static ps_status build_layers(struct host *host)
@@ -66,13 +66,13 @@ static ps_status build_layers(struct host *host)
                            ps_pages(ARENA_PAGES), ps_pages(1), PS_FRAME_VIRTUAL);
 }
 
-struct world *world_host_create(uint64_t seed)
+struct world *world_host_create(uint64_t seed, unsigned flags)
 {
     struct host *host = calloc(1, sizeof(*host));
 
     if (host == NULL)
         return NULL;
-    host->sim = small_machine();
+    host->sim = small_machine(flags);
     if (host->sim == NULL) {
         free(host);
         return NULL;

@@ -8,8 +8,8 @@
 #include "../suite/world.h"
 #include "mmu.h"
 
-/* NULL when the host has no room. */
-struct world *world_host_create(uint64_t seed);
+/* `flags` are those of sim_machine_create(). NULL when the host has no room. */
+struct world *world_host_create(uint64_t seed, unsigned flags);
 
 /*
  * Take everything down again. NULL, or what the cases left behind: a leaf in the scratch

@@ -349,6 +349,48 @@ static void a_part_of_a_large_leaf_gets_other_rights(struct test *test)
     scratch_unmap(test, 512, 512);
 }
 
+/* ---- what only 5 levels reach ---- */
+
+/* Page 3 of the scratch range with other highest bits: of both halves, and their outermost. */
+static const uint64_t far_bits[] = {0x0001000000000000, 0x00a5000000000000, 0x00ff000000000000,
+                                    0xff00000000000000, 0xfffe000000000000};
+
+/* `near` is all that a processor sees of `far` when it looks at 48 bits only. */
+static void expect_far_page(struct test *test, ps_virt_t near, ps_virt_t far, ps_frame_t frame)
+{
+    struct world *world = test->world;
+    bool five = world->machine->levels == 5;
+    ps_status wanted = five ? PS_OK : PS_INVALID_ARGS;
+    struct outcome outcome;
+
+    EXPECT_STATUS(ps_page_table_map_run(world->table, far, frame, ps_pages(1), SCRATCH_RW, 0),
+                  wanted);
+    EXPECT_EQ(world->store(world, far, far.addr).faulted, !five);
+    EXPECT_EQ(scratch_words(test, frame)[0], five ? far.addr : 0);
+    EXPECT_STATUS(ps_page_table_unmap(world->table, far, ps_pages(1), NULL), wanted);
+    outcome = world->load(world, far);
+    EXPECT_EQ(outcome.vector, five ? VECTOR_PAGE_FAULT : VECTOR_GENERAL_PROTECTION);
+    EXPECT(!five || outcome.address.addr == far.addr);
+    scratch_expect_value(test, world->load(world, near), 0);
+}
+
+static void addresses_of_more_than_48_bits_need_5_levels(struct test *test)
+{
+    struct scratch_state before = scratch_begin(test);
+    ps_virt_t near = scratch_page(test, 3);
+
+    REQUIRE(scratch_map(test, 3, SCRATCH_RW).number != 0);
+    for (size_t i = 0; i < PS_ARRAY_SIZE(far_bits); i++) {
+        ps_frame_t frame = scratch_map(test, 4, SCRATCH_RO);
+
+        REQUIRE(frame.number != 0);
+        expect_far_page(test, near, ps_virt(near.addr | far_bits[i]), frame);
+        scratch_unmap(test, 4, 1);
+    }
+    scratch_unmap(test, 3, 1);
+    scratch_end(test, &before);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(reading_an_absent_page_faults),
     TEST_CASE(writing_an_absent_page_faults),
@@ -370,6 +412,7 @@ static const struct test_case cases[] = {
     TEST_CASE(a_reserved_bit_is_a_fault_of_its_own),
     TEST_CASE(a_cut_large_leaf_keeps_its_neighbours),
     TEST_CASE(a_part_of_a_large_leaf_gets_other_rights),
+    TEST_CASE(addresses_of_more_than_48_bits_need_5_levels),
 };
 
 const struct test_suite suite_access = TEST_SUITE("access", cases);
