@@ -230,6 +230,8 @@ void cpu_leave_firmware_state(const struct cpu_features *features)
         write_cr4(cpu_read_cr4() & ~CR4_CET);
     }
     write_cr0(cpu_read_cr0() & ~CR0_WP);
+    /* What the firmware mapped as global would outlive its root, rights and all. */
+    write_cr4(cpu_read_cr4() & ~CR4_PGE);
 }
 
 void cpu_enable_no_execute(const struct cpu_features *features)

@@ -38,9 +38,9 @@ void cpu_describe_machine(const struct cpu_features *features, const struct cpu_
                           struct ps_machine *machine);
 
 /*
- * Interrupts off, CET off, write protection off: the firmware's tables may map memory read
- * only that is ours now. To be undone by cpu_enter_known_state() as soon as our own root is
- * loaded.
+ * Interrupts off, CET off, global translations off, write protection off: the firmware's tables
+ * may map memory read only that is ours now. To be undone by cpu_enter_known_state() as soon as our
+ * own root is loaded.
  */
 void cpu_leave_firmware_state(const struct cpu_features *features);
 
