@@ -16,6 +16,7 @@
 #include "cpu.h"
 #include "firmware.h"
 #include "image.h"
+#include "level_switch.h"
 #include "runtime.h"
 
 enum {
@@ -38,6 +39,7 @@ struct application {
 
     /* Built after the exit. */
     struct ps_stage stage;
+    struct level_switch levels;
     struct runtime runtime;
     struct apic_state apic;
     ps_virt_t stack;

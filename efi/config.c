@@ -165,6 +165,7 @@ static bool read_word(const char *text, const char *const *words, unsigned count
 
 static const char *const end_words[] = {"power-off", "reset", "halt", "watch"};
 static const char *const log_words[] = {"normal", "verbose"};
+static const char *const levels_words[] = {"as-found", "4", "5"};
 static const char *const bool_words[] = {"no", "yes"};
 
 /* ---- keys ---- */
@@ -226,6 +227,17 @@ static bool set_log(struct config *config, const char *value)
     return true;
 }
 
+static bool set_levels(struct config *config, const char *value)
+{
+    static const uint8_t levels[] = {0, 4, 5};
+    unsigned place;
+
+    if (!read_word(value, levels_words, PS_ARRAY_SIZE(levels_words), &place))
+        return false;
+    config->levels = levels[place];
+    return true;
+}
+
 /* Which kinds there are is known to those who die; here only the form is checked. */
 static bool set_death(struct config *config, const char *value)
 {
@@ -256,6 +268,7 @@ static const struct key {
     {"deadline", set_deadline, "0 to 3600 seconds"},
     {"end", set_end, "power-off, reset, halt, watch"},
     {"log", set_log, "normal, verbose"},
+    {"levels", set_levels, "as-found, 4, 5"},
     {"death", set_death, "none, or the short name of a fault"},
     {"wait", set_wait, "yes, no"},
 };
@@ -503,14 +516,20 @@ bool config_wants(const struct config *config, const char *suite, const char *na
     return false;
 }
 
+const char *config_levels(const struct config *config)
+{
+    return levels_words[config->levels == 0 ? 0 : config->levels - 3];
+}
+
 void config_print(const struct config *config, const struct ps_sink *sink)
 {
     ps_print(sink, "{\"suites\":");
     report_json_string(sink, config->suites);
     ps_print(sink, ",\"seed\":%" PS_PRIu ",\"repeat\":%u,\"deadline\":%u", config->seed,
              config->repeat, config->deadline);
-    ps_print(sink, ",\"end\":\"%s\",\"log\":\"%s\",\"death\":", end_words[config->end],
-             log_words[config->log]);
+    ps_print(sink,
+             ",\"end\":\"%s\",\"log\":\"%s\",\"levels\":\"%s\",\"death\":", end_words[config->end],
+             log_words[config->log], config_levels(config));
     report_json_string(sink, config->death);
     ps_print(sink, ",\"wait\":%s}", config->wait ? "true" : "false");
 }

@@ -40,6 +40,7 @@ struct config {
     enum config_end end;
     bool end_is_chosen; /* somebody said so; see settings.c */
     enum config_log log;
+    uint8_t levels;                /* of our page tables: 4, 5, or 0: as the firmware left it */
     char death[CONFIG_DEATH_SIZE]; /* how to die on purpose, for tests of the runner; "" */
     bool wait;                     /* for a debugger, before the first case */
     uint32_t complaints;           /* how many things were not understood, of all sources */
@@ -74,6 +75,9 @@ void config_set(struct config *config, const char *source, const char *key, cons
  * with a star at the end ("frame_pool/claim_*"; "*" is everything).
  */
 bool config_wants(const struct config *config, const char *suite, const char *name);
+
+/* The word for the levels that were asked for. */
+const char *config_levels(const struct config *config);
 
 /* All settings as one JSON object on one line, without a line end. */
 void config_print(const struct config *config, const struct ps_sink *sink);

@@ -204,12 +204,23 @@ static bool has_clzero(void)
     return cpuid(0x80000000, 0).a >= 0x80000008 && (cpuid(0x80000008, 0).b & 1) != 0;
 }
 
+uint8_t cpu_levels_found(const struct cpu_found *found)
+{
+    return (found->cr4 & CR4_LA57) != 0 ? 5 : 4;
+}
+
+uint8_t cpu_levels(const struct cpu_features *features, const struct cpu_found *found,
+                   uint8_t asked)
+{
+    return asked == 4 || (asked == 5 && features->la57) ? asked : cpu_levels_found(found);
+}
+
 void cpu_describe_machine(const struct cpu_features *features, const struct cpu_found *found,
                           struct ps_machine *machine)
 {
     *machine = (struct ps_machine){
         .physical_bits = features->physical_bits,
-        .levels = (found->cr4 & CR4_LA57) != 0 ? 5 : 4,
+        .levels = cpu_levels_found(found),
         .no_execute = features->nx,
         .gib_leaves = features->gib_pages,
         .global_leaves = features->pge,

@@ -33,6 +33,12 @@ void cpu_read_state(const struct cpu_features *features, struct cpu_found *found
  */
 const char *cpu_refusal(const struct cpu_features *features, const struct cpu_found *found);
 
+/* Of the page tables: with how many the firmware ran, ... */
+uint8_t cpu_levels_found(const struct cpu_found *found);
+/* ... and with how many we run when `asked` are asked for (4, 5, or 0: as found). */
+uint8_t cpu_levels(const struct cpu_features *features, const struct cpu_found *found,
+                   uint8_t asked);
+
 /* The part of a machine that the processor decides. */
 void cpu_describe_machine(const struct cpu_features *features, const struct cpu_found *found,
                           struct ps_machine *machine);

@@ -42,7 +42,20 @@ static void report_found(const struct application *app, struct report *report)
                 "{\"cr0\":\"0x%" PS_PRIx "\",\"cr4\":\"0x%" PS_PRIx "\",\"efer\":\"0x%" PS_PRIx
                 "\",\"pat\":\"0x%" PS_PRIx "\",\"apic_base\":\"0x%" PS_PRIx "\",\"levels\":%u}",
                 app->found.cr0, app->found.cr4, app->found.efer, app->found.pat,
-                app->found.apic_base, app->stage.machine.levels);
+                app->found.apic_base, cpu_levels_found(&app->found));
+}
+
+/* With how many levels we run, and why not with those that were asked for. */
+static void report_paging(const struct application *app, struct report *report)
+{
+    unsigned levels = app->stage.table.levels;
+    bool missing = app->config.levels > levels;
+
+    report_fact(report, "paging", "{\"levels\":%u,\"found\":%u,\"asked\":\"%s\"%s}", levels,
+                cpu_levels_found(&app->found), config_levels(&app->config),
+                missing ? ",\"missing\":\"the processor has no 5 levels\"" : "");
+    if (missing)
+        console_note("The processor has no page tables of 5 levels: 4 are used.\n");
 }
 
 static void report_firmware(const struct application *app, struct report *report)
@@ -173,6 +186,7 @@ void facts_report(struct application *app, struct report *report)
 {
     report_processor(app, report);
     report_found(app, report);
+    report_paging(app, report);
     report_firmware(app, report);
     report_image(app, report);
     report_graphics(app, report);

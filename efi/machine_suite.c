@@ -124,6 +124,19 @@ static void nothing_is_writable_and_executable(struct test *test)
     EXPECT(sweep.ranges > mut->image->section_count);
 }
 
+/* Such as the way to other levels: all tables hang on one of two roots, and nothing else is held.
+ */
+static void nothing_is_left_of_the_way_here(struct test *test)
+{
+    struct ps_frame_pool_snapshot frames;
+
+    ps_frame_pool_snapshot(&mut->stage->pool, &frames);
+    EXPECT_EQ(frames.by_tag[PS_FRAME_TABLE],
+              ps_page_table_counters(&mut->stage->table).tables +
+                  ps_page_table_counters(&mut->runtime->table).tables);
+    EXPECT_EQ(frames.by_tag[PS_FRAME_USER], 0);
+}
+
 static void image_is_mapped_by_section(struct test *test)
 {
     for (size_t i = 0; i < mut->image->section_count; i++) {
@@ -255,6 +268,7 @@ static const struct test_case stage_cases[] = {
     TEST_CASE(every_layer_validates),
     TEST_CASE(direct_map_is_ram_only_and_never_executable),
     TEST_CASE(nothing_is_writable_and_executable),
+    TEST_CASE(nothing_is_left_of_the_way_here),
     TEST_CASE(image_is_mapped_by_section),
     TEST_CASE(image_has_no_second_mapping),
     TEST_CASE(firmware_pages_are_absent),

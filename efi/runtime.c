@@ -3,6 +3,7 @@
 #include "runtime.h"
 
 #include "hw.h"
+#include "identity.h"
 
 enum { TYPE_RUNTIME_CODE = 5, TYPE_RUNTIME_DATA = 6, TYPE_MMIO = 11, TYPE_MMIO_PORT = 12 };
 
@@ -138,27 +139,13 @@ static ps_status map_regions(struct runtime *runtime, const struct runtime_input
     return PS_OK;
 }
 
-static ps_status map_image(struct runtime *runtime, const struct runtime_input *input)
-{
-    ps_status status = PS_OK;
-
-    for (size_t i = 0; status == PS_OK && i < input->section_count; i++) {
-        const struct ps_stage_section *section = &input->sections[i];
-
-        status = ps_page_table_map_run(
-            &runtime->table, ps_virt(ps_phys_of_frame(section->first).addr), section->first,
-            section->pages, ps_attr_ram(section->access), PS_MAP_SMALL);
-    }
-    return status;
-}
-
 static ps_status fill_root(struct runtime *runtime, struct ps_stage *stage,
                            const struct runtime_input *input)
 {
     ps_status status = ps_page_table_share_upper(&runtime->table, &stage->table);
 
     if (status == PS_OK)
-        status = map_image(runtime, input);
+        status = identity_map_image(&runtime->table, input->image);
     if (status == PS_OK)
         status = map_regions(runtime, input);
     return status;
@@ -167,10 +154,7 @@ static ps_status fill_root(struct runtime *runtime, struct ps_stage *stage,
 /* Everything in the lower half goes: what is left is the root itself. */
 static void drop_root(struct runtime *runtime)
 {
-    ps_pages_t lower_half = ps_pages(128 * PS_TIB / PS_PAGE_SIZE);
-
-    if (ps_page_table_unmap(&runtime->table, ps_virt(0), lower_half, NULL) == PS_OK &&
-        ps_page_table_destroy(&runtime->table) == PS_OK)
+    if (identity_drop(&runtime->table) == PS_OK)
         *runtime = (struct runtime){.stage = NULL};
 }
 

@@ -14,6 +14,7 @@
 
 #include <pagestage/stage.h>
 
+#include "image.h"
 #include "traps.h"
 
 struct runtime {
@@ -31,8 +32,7 @@ struct runtime_input {
     uint64_t map_size;
     uint64_t stride;
     const void *attributes; /* copy of the memory attributes table, or NULL */
-    const struct ps_stage_section *sections;
-    size_t section_count;
+    const struct image *image;
     uint64_t system_table;
 };
 

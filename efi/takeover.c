@@ -74,6 +74,12 @@ static ps_status build_stage(struct application *app)
     };
 
     cpu_describe_machine(&app->features, &app->found, &request.machine);
+    request.machine.levels = cpu_levels(&app->features, &app->found, app->config.levels);
+    if (request.machine.levels != cpu_levels_found(&app->found)) {
+        app->levels.image = &app->image;
+        request.enter_root = level_switch_enter;
+        request.enter_context = &app->levels;
+    }
     return ps_stage_take_over(&app->stage, &request);
 }
 
@@ -108,8 +114,7 @@ static ps_status build_runtime(struct application *app)
         .stride = app->leave.result.stride,
         .attributes =
             app->attributes == NULL ? NULL : ps_stage_pointer(&app->stage, app->attributes),
-        .sections = app->image.sections,
-        .section_count = app->image.section_count,
+        .image = &app->image,
         .system_table = app->facts.system_table,
     };
 
@@ -158,6 +163,9 @@ _Noreturn void take_over(struct application *app)
     reporter.table = &app->stage.table;
     console_moved(app);
     cpu_enter_known_state(&app->features);
+    status = level_switch_finish(&app->levels, &app->stage);
+    if (status != PS_OK)
+        fail(app, "give back what the change of levels took", status);
     app->taken_over = cpu_timestamp();
     top = make_stack(app, APPLICATION_STACK_PAGES, &app->stack);
     if (top == 0)

@@ -28,9 +28,10 @@ FRAME = 0x000ffffffffff000
 DIRECT_MAP, DIRECT_MAP_END = 0xffff800000000000, 0xffffc00000000000
 PAGE_SIZES = {1: 4096, 2: 2 << 20, 3: 1 << 30}
 
-# processor, has 1 GiB leaves, how to damage the tables
-MACHINES = [("qemu64", False, "unused"), ("EPYC", True, "writable"), ("max", True, "reserved"),
-            ("qemu64,-nx", False, "count")]
+# processor, levels of the tables, has 1 GiB leaves, how to damage the tables
+MACHINES = [("qemu64", 4, False, "unused"), ("EPYC", 4, True, "writable"),
+            ("max", 4, True, "reserved"), ("qemu64,-nx", 4, False, "count"),
+            ("qemu64,+la57", 5, False, "unused")]
 
 
 class Tap:
@@ -53,14 +54,15 @@ class Walk:
 
     def __init__(self, memory, root, levels):
         self.memory, self.leaves, self.tables, self.odd = memory, [], [], []
+        self.top = 1 << (11 + 9 * levels)  # the highest bit of an address that a walk looks at
         self.visit(root, levels, 0)
 
     def visit(self, table, level, base):
         self.tables.append(table)
         for index, entry in enumerate(struct.unpack_from("<512Q", self.memory, table)):
             va = base | index << (12 + 9 * (level - 1))
-            if va >> 47 & 1:
-                va |= 0xffff << 48
+            if va & self.top:
+                va |= (1 << 64) - self.top
             if not entry & PRESENT:
                 if entry:
                     self.odd.append(f"unused entry {index} of table {table:#x} is {entry:#x}")
@@ -68,7 +70,7 @@ class Walk:
                 pa = entry & FRAME & ~(PAGE_SIZES[level] - 1)
                 self.leaves.append((va, level, pa, entry, table + 8 * index))
             else:
-                self.visit(entry & FRAME, level - 1, va & (1 << 48) - 1)
+                self.visit(entry & FRAME, level - 1, va)
 
 
 def facts(serial, key):
@@ -192,14 +194,14 @@ def damage(memory, walk, how):
     struct.pack_into("<Q", memory, place, value ^ 1 << bit)
 
 
-def audit(tap, cpu, gib, how, folder):
+def audit(tap, cpu, levels, gib, how, folder):
     name = re.sub(r"\W+", "_", cpu)
     nx = "-nx" not in cpu
     ram = os.path.join(folder, name + ".ram")
     settings = qemu.Settings(
         image=os.path.join(qemu.build_folder(), "BOOTX64.EFI"), cpu=cpu, memory="512M", smp="1",
         # All suites but the last, which changes what the report has listed before.
-        fw_cfg={"end": "watch", "log": "verbose",
+        fw_cfg={"end": "watch", "log": "verbose", "levels": levels,
                 "suites": "processor,traps,stage,frame_pool,access,page_table,virtual,runtime"},
         extra=["-object", f"memory-backend-file,id=ram,size=512M,mem-path={ram},share=on",
                "-machine", "memory-backend=ram"])
@@ -215,7 +217,9 @@ def audit(tap, cpu, gib, how, folder):
         cr3 = int(re.search(r"CR3=([0-9a-f]+)", registers)[1], 16) & FRAME
         cr4 = int(re.search(r"CR4=([0-9a-f]+)", registers)[1], 16)
         with open(ram, "r+b") as file, mmap.mmap(file.fileno(), MEMORY) as memory:
-            walk = Walk(memory, cr3, 5 if cr4 >> 12 & 1 else 4)
+            tap.fact(f"{name}/processor_has_{levels}_levels",
+                     [] if (cr4 >> 12 & 1) == (levels == 5) else [f"CR4 is {cr4:#x}"])
+            walk = Walk(memory, cr3, levels)
             bits = facts(serial, "processor")[0]["physical_bits"]
             compare_with_report(tap, name, walk, serial, nx)
             compare_with_qemu(tap, name, walk, machine.monitor("info tlb"))
@@ -235,9 +239,9 @@ def main():
     tap = Tap()
     print("TAP version 13")
     with tempfile.TemporaryDirectory(prefix="pagestage-audit-") as folder:
-        for cpu, gib, how in MACHINES:
+        for cpu, levels, gib, how in MACHINES:
             if not sys.argv[1:] or cpu in sys.argv[1:]:
-                audit(tap, cpu, gib, how, folder)
+                audit(tap, cpu, levels, gib, how, folder)
     print(f"1..{tap.number}")
     return 1 if tap.failed or not tap.number else 0
 

@@ -83,6 +83,32 @@ def passes_as_the_file_said(result, report):
     return passes(result, report)
 
 
+def paging(found, asked, levels, verdict=passes_without_skips):
+    """A run that passes and has so many levels of page tables, whatever the firmware had."""
+    fact = f'# paging: {{"levels":{levels},"found":{found},"asked":"{asked}"'.encode()
+
+    def passes_with_levels(result, report):
+        return verdict(result, report) or (
+            None if fact in result.serial else f"there is no {fact.decode()}")
+    passes_with_levels.__doc__ = (f"Every test passed with {levels} levels of page tables: "
+                                  f"the firmware had {found}, the settings said {asked}.")
+    return passes_with_levels
+
+
+def stays_at_4_levels(result, report):
+    """Every test passed with 4 levels, and the report says why there are not 5 of them."""
+    if b'"asked":"5","missing":"the processor has no 5 levels"' not in result.serial:
+        return "the report does not say what is missing"
+    return paging(4, 5, 4)(result, report)
+
+
+def bails_out_with_5_levels(result, report):
+    """A fault was reported as any other, and the walk of its address begins at level 5."""
+    if b"# level 5 entry 0: 0x" not in result.serial:
+        return "there is no walk from level 5 on"
+    return bails_out(result, report)
+
+
 def powers_off(result, report):
     """The firmware powered the machine off when it was asked to."""
     if not report.complete or report.failed:
@@ -302,9 +328,14 @@ def dies(kind, **more):
     return {"fw_cfg": {"death": kind, "suites": "processor,death,runtime", **more}}
 
 
-def ends(how):
+def ends(how, **more):
     """A machine on which nothing but the firmware can end the run."""
-    return {"exit_port": False, "fw_cfg": {"end": how, "suites": "processor,runtime"}}
+    return {"exit_port": False, "fw_cfg": {"end": how, "suites": "processor,runtime", **more}}
+
+
+def levels(asked, **more):
+    """A machine whose settings ask for so many levels of page tables."""
+    return {"fw_cfg": {"levels": asked}, **more}
 
 
 CASES = [
@@ -315,6 +346,17 @@ CASES = [
     Case("cpu_without_nx", {"cpu": "qemu64,-nx"}),
     Case("cpu_with_1g_pages", {"cpu": "qemu64,+pdpe1gb"}),
     Case("cpu_without_la57", {"cpu": "max,-la57"}),
+    Case("levels_as_found", {}, paging(4, "as-found", 4)),
+    Case("levels_4", levels("4"), paging(4, 4, 4)),
+    Case("levels_5", levels("5"), paging(4, 5, 5)),
+    Case("levels_5_without_nx", levels("5", cpu="qemu64,+la57,-nx"), paging(4, 5, 5, passes)),
+    Case("levels_5_with_1_processor", levels("5", smp="1", machine="pc"), paging(4, 5, 5)),
+    Case("levels_5_with_image_above_4g", levels("5", memory="4G"), paging(4, 5, 5), linked_high),
+    Case("levels_5_with_firmware_in_smm", levels("5"), paging(4, 5, 5), signed),
+    Case("levels_5_where_there_are_4", levels("5", cpu="max,-la57"), stays_at_4_levels),
+    Case("levels_5_and_power_off", ends("power-off", levels="5"), powers_off),
+    Case("levels_5_and_reset", ends("reset", levels="5"), resets),
+    Case("levels_5_and_a_fault", dies("fault", levels="5"), bails_out_with_5_levels),
     Case("memory_48m", {"memory": "48M", "cpu": "qemu64"}, passes_or_refuses_clearly),
     Case("memory_64m", {"memory": "64M", "cpu": "qemu64"}),
     Case("memory_96m", {"memory": "96M"}, passes_without_skips),

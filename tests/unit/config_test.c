@@ -57,6 +57,7 @@ static void defaults_hold_where_nothing_is_said(struct test *test)
     EXPECT_EQ(fixture.config.log, CONFIG_LOG_NORMAL);
     EXPECT_TEXT(fixture.config.death, "");
     EXPECT(!fixture.config.wait);
+    EXPECT_EQ(fixture.config.levels, 0);
     EXPECT_EQ(fixture.config.complaints, 0);
     EXPECT_TEXT(fixture.said, "");
 }
@@ -67,7 +68,8 @@ static void every_key_is_understood(struct test *test)
 
     set_up(&fixture);
     parse(&fixture, "suites = frame_pool, page_*\nseed=0xdeadBEEF00000001\nrepeat = 100\n"
-                    "deadline=0\nend = halt\nlog = verbose\ndeath = page-fault\nwait = yes\n");
+                    "deadline=0\nend = halt\nlog = verbose\ndeath = page-fault\nwait = yes\n"
+                    "levels = 5\n");
     EXPECT_TEXT(fixture.said, "");
     EXPECT_TEXT(fixture.config.suites, "frame_pool, page_*");
     EXPECT_EQ(fixture.config.seed, 0xdeadbeef00000001);
@@ -77,6 +79,7 @@ static void every_key_is_understood(struct test *test)
     EXPECT_EQ(fixture.config.log, CONFIG_LOG_VERBOSE);
     EXPECT_TEXT(fixture.config.death, "page-fault");
     EXPECT(fixture.config.wait);
+    EXPECT_EQ(fixture.config.levels, 5);
 }
 
 static void every_end_is_understood(struct test *test)
@@ -92,6 +95,23 @@ static void every_end_is_understood(struct test *test)
         EXPECT_TEXT(fixture.said, "");
     }
     EXPECT_EQ(CONFIG_END_WATCH, 3);
+}
+
+static void every_number_of_levels_is_understood(struct test *test)
+{
+    static const struct {
+        const char *word;
+        uint8_t levels;
+    } words[] = {{"5", 5}, {"4", 4}, {"as-found", 0}};
+    struct fixture fixture;
+
+    set_up(&fixture);
+    for (unsigned i = 0; i < PS_ARRAY_SIZE(words); i++) {
+        config_set(&fixture.config, "s", "levels", words[i].word, &fixture.sink);
+        EXPECT_EQ(fixture.config.levels, words[i].levels);
+        EXPECT_TEXT(config_levels(&fixture.config), words[i].word);
+    }
+    EXPECT_TEXT(fixture.said, "");
 }
 
 static void comments_blanks_and_quotes_are_dropped(struct test *test)
@@ -183,6 +203,8 @@ static void unknown_value_is_told_and_the_old_one_stays(struct test *test)
         {"end", "off"},
         {"end", "HALT"},
         {"log", "debug"},
+        {"levels", "3"},
+        {"levels", "most"},
         {"wait", "true"},
         {"wait", ""},
         {"suites", ""},
@@ -475,7 +497,8 @@ static void settings_are_printed_as_json(struct test *test)
     set_up(&fixture);
     config_print(&fixture.config, &fixture.sink);
     EXPECT_TEXT(fixture.said, "{\"suites\":\"*\",\"seed\":1,\"repeat\":1,\"deadline\":20,"
-                              "\"end\":\"power-off\",\"log\":\"normal\",\"death\":\"\","
+                              "\"end\":\"power-off\",\"log\":\"normal\","
+                              "\"levels\":\"as-found\",\"death\":\"\","
                               "\"wait\":false}");
 }
 
@@ -483,6 +506,7 @@ static const struct test_case cases[] = {
     TEST_CASE(defaults_hold_where_nothing_is_said),
     TEST_CASE(every_key_is_understood),
     TEST_CASE(every_end_is_understood),
+    TEST_CASE(every_number_of_levels_is_understood),
     TEST_CASE(comments_blanks_and_quotes_are_dropped),
     TEST_CASE(every_line_end_counts_once),
     TEST_CASE(utf_8_mark_is_skipped),

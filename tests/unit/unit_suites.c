@@ -58,6 +58,7 @@ const struct test_suite *const unit_suites[] = {
     /* what the application reads and shows */
     &suite_config,
     &suite_fw_cfg,
+    &suite_identity,
     &suite_serial,
     &suite_report,
     &suite_screen,
