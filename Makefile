@@ -82,7 +82,7 @@ test-bench: bench-check
 test-scripts: image
 	@python3 tests/boot/test_scripts.py
 
-test-boot: image
+test-boot: image $(BUILD)/five_levels.efi
 	@python3 tests/boot/matrix.py $(CASES)
 
 test-audit: image
@@ -145,6 +145,12 @@ $(BUILD)/BOOTX64.EFI: $(BUILD)/image/symbol_table.o
 	$(Q)$(LINK_IMAGE) $< /base:0x140000000 /out:$(BUILD)/BOOTX64.high
 	$(Q)$(LINK_IMAGE) $< /out:$@
 	$(Q)mkdir -p esp/EFI/BOOT && cp $@ esp/EFI/BOOT/
+
+# For a test: makes a firmware of 5 levels out of the one that starts it, and starts the image.
+$(BUILD)/five_levels.efi: $(BUILD)/image/tests/boot/five_levels.o $(BUILD)/image/no_symbols.o \
+                          $(filter-out %/main.o,$(IMAGE_OBJECTS))
+	$(Q)$(LLD_LINK) /subsystem:efi_application /entry:efi_main /nodefaultlib /base:0 /dynamicbase \
+	        /Brepro $^ /out:$@
 
 $(BUILD)/image/symbol_table.c: $(BUILD)/image/no_symbols.o $(IMAGE_OBJECTS) scripts/symbols.py
 	$(Q)$(LINK_IMAGE) $< /debug:symtab /out:$(BUILD)/image/first.efi

@@ -243,6 +243,16 @@ def linked_high(settings, _folder):
     settings.image = os.path.join(os.path.dirname(settings.image), "BOOTX64.high")
 
 
+def behind_five_levels(settings, folder):
+    """The firmware has changed to 5 levels when it starts the image."""
+    # Only the processor that starts us was changed: at the exit the firmware wakes the others.
+    settings.smp = "1"
+    settings.esp = os.path.join(folder, "esp")
+    os.mkdir(settings.esp)
+    shutil.copyfile(settings.image, os.path.join(settings.esp, "pagestage.efi"))
+    settings.image = os.path.join(os.path.dirname(settings.image), "five_levels.efi")
+
+
 def in_shell(settings, folder):
     """The firmware finds nothing to boot and starts its shell, which runs startup.nsh."""
     settings.esp = os.path.join(folder, "esp")
@@ -354,6 +364,9 @@ CASES = [
     Case("levels_5_with_image_above_4g", levels("5", memory="4G"), paging(4, 5, 5), linked_high),
     Case("levels_5_with_firmware_in_smm", levels("5"), paging(4, 5, 5), signed),
     Case("levels_5_where_there_are_4", levels("5", cpu="max,-la57"), stays_at_4_levels),
+    Case("levels_as_found_5", {}, paging(5, "as-found", 5), behind_five_levels),
+    Case("levels_5_where_there_are_5", levels("5"), paging(5, 5, 5), behind_five_levels),
+    Case("levels_4_where_there_are_5", levels("4"), paging(5, 4, 4), behind_five_levels),
     Case("levels_5_and_power_off", ends("power-off", levels="5"), powers_off),
     Case("levels_5_and_reset", ends("reset", levels="5"), resets),
     Case("levels_5_and_a_fault", dies("fault", levels="5"), bails_out_with_5_levels),
