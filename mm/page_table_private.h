@@ -314,7 +314,7 @@ static inline bool ps_page_table_is_created(const struct ps_page_table *table)
 static inline void ps_page_table_lock(struct ps_page_table *table)
 {
     if (table->machine->processors > 1)
-        ps_lock_acquire(&table->lock);
+        ps_lock_acquire_answering(&table->lock, table->machine);
 }
 
 static inline void ps_page_table_unlock(struct ps_page_table *table)

@@ -89,7 +89,7 @@ ps_status ps_virtual_destroy(struct ps_virtual_allocator *allocator)
 {
     if (allocator == NULL)
         return PS_INVALID_ARGS;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     if (!allocator->ready || allocator->counters.live != 0) {
         ps_lock_release(&allocator->lock);
         return PS_BAD_STATE;
@@ -283,7 +283,7 @@ ps_status ps_virtual_alloc(struct ps_virtual_allocator *allocator,
 
     if (allocator == NULL)
         return PS_INVALID_ARGS;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     if (!allocator->ready)
         status = PS_BAD_STATE;
     else if (request == NULL || va == NULL)
@@ -389,7 +389,7 @@ ps_status ps_virtual_free(struct ps_virtual_allocator *allocator, ps_virt_t va)
 
     if (allocator == NULL)
         return PS_INVALID_ARGS;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     status = allocator->ready ? free_whole(allocator, va) : PS_BAD_STATE;
     status = counted(allocator, status);
     ps_lock_release(&allocator->lock);
@@ -403,7 +403,7 @@ ps_status ps_virtual_free_part(struct ps_virtual_allocator *allocator, ps_virt_t
 
     if (allocator == NULL)
         return PS_INVALID_ARGS;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     status = allocator->ready ? free_part(allocator, va, pages.count) : PS_BAD_STATE;
     status = counted(allocator, status);
     ps_lock_release(&allocator->lock);

@@ -91,6 +91,13 @@ static inline bool ps_arena_page(const struct ps_virtual_allocator *allocator, p
     return true;
 }
 
+/* Held while pages are mapped and unmapped, so also during rounds. */
+static inline void ps_virtual_lock(struct ps_virtual_allocator *allocator)
+{
+    ps_lock_acquire_answering(&allocator->lock,
+                              allocator->table == NULL ? NULL : allocator->table->machine);
+}
+
 struct ps_virtual_info ps_extent_info(const struct ps_virtual_allocator *allocator,
                                       const struct ps_extent *extent);
 

@@ -24,7 +24,7 @@ ps_status ps_virtual_find(struct ps_virtual_allocator *allocator, ps_virt_t va,
 
     if (allocator == NULL)
         return PS_INVALID_ARGS;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     if (!allocator->ready)
         status = PS_BAD_STATE;
     else
@@ -46,7 +46,7 @@ uint64_t ps_virtual_live(struct ps_virtual_allocator *allocator, struct ps_virtu
 
     if (allocator == NULL)
         return 0;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     for (const struct ps_extent *extent = first_allocation(allocator); extent != NULL;
          extent = extent->next) {
         if (infos != NULL && count < capacity)
@@ -76,7 +76,7 @@ void ps_virtual_snapshot(struct ps_virtual_allocator *allocator,
 {
     if (allocator == NULL || snapshot == NULL)
         return;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     *snapshot = take_snapshot(allocator);
     ps_lock_release(&allocator->lock);
 }
@@ -251,7 +251,7 @@ ps_status ps_virtual_validate(struct ps_virtual_allocator *allocator, const stru
 
     if (allocator == NULL)
         return PS_INVALID_ARGS;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     if (allocator->ready) {
         bool sound = check_list(&check) && check_cells(&check) && check_counters(&check) &&
                      check_mappings(&check);
@@ -300,7 +300,7 @@ void ps_virtual_dump(struct ps_virtual_allocator *allocator, const struct ps_sin
 {
     if (allocator == NULL)
         return;
-    ps_lock_acquire(&allocator->lock);
+    ps_virtual_lock(allocator);
     if (!allocator->ready)
         ps_print(sink, "virtual allocator: not initialised\n");
     else

@@ -7,6 +7,8 @@
 
 #include <stdatomic.h>
 
+#include <pagestage/machine.h>
+
 struct ps_lock {
     atomic_flag held;
 };
@@ -20,6 +22,19 @@ static inline void ps_lock_acquire(struct ps_lock *lock)
 {
     while (atomic_flag_test_and_set_explicit(&lock->held, memory_order_acquire))
         __builtin_ia32_pause();
+}
+
+/*
+ * The same for a lock whose holder may be in the middle of an invalidation round: whoever waits
+ * for it answers that round. machine is NULL where there can be no round yet.
+ */
+static inline void ps_lock_acquire_answering(struct ps_lock *lock, const struct ps_machine *machine)
+{
+    while (atomic_flag_test_and_set_explicit(&lock->held, memory_order_acquire)) {
+        if (machine != NULL && machine->answer != NULL)
+            machine->answer(machine->answer_context);
+        __builtin_ia32_pause();
+    }
 }
 
 static inline void ps_lock_release(struct ps_lock *lock)

@@ -75,6 +75,14 @@ struct ps_machine {
      */
     void (*shootdown)(void *context, const struct ps_invalidation *what);
     void *shootdown_context;
+
+    /*
+     * Carry out, on this processor, what the shootdowns of others ask for. Called again and again
+     * while a call waits for a lock that is held during rounds: its holder may be waiting for this
+     * very processor. NULL where interrupts are on in every call: then they do it.
+     */
+    void (*answer)(void *context);
+    void *answer_context;
 };
 
 #endif

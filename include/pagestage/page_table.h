@@ -36,8 +36,8 @@
  * table's lock where the machine has several. Visitors and release callbacks run under that lock
  * and must not call back into the same page table. Lock order: page table, cache types, frame pool.
  *
- * An invalidation round runs under the lock: a processor that waits for it must still
- * answer a shootdown.
+ * An invalidation round runs under the lock: a processor that waits for it answers shootdowns
+ * through machine->answer, also with interrupts off.
  *
  * Arguments: an address is page-aligned and canonical for the number of levels, and the
  * range does not wrap, nor cross from the lower to the upper half; otherwise

@@ -462,6 +462,35 @@ TABLE_CASE(ranges_are_maximal_and_end_at_every_difference)
     EXPECT_EQ(seen, 2);
 }
 
+/* A lock whose holder waits for this processor until it has answered three times. */
+struct held_lock {
+    struct ps_lock *lock;
+    unsigned answers;
+};
+
+static void answer_and_be_let_go(void *context)
+{
+    struct held_lock *held = context;
+
+    held->answers++;
+    if (held->answers == 3)
+        ps_lock_release(held->lock);
+}
+
+TABLE_CASE(who_waits_for_the_table_answers_shootdowns)
+{
+    struct held_lock held = {.lock = &f->table.lock};
+
+    f->sim->machine.answer_context = &held;
+    f->sim->machine.answer = answer_and_be_let_go;
+    f->sim->machine.processors = 2;
+    ps_lock_acquire(&f->table.lock);
+    EXPECT_EQ(ps_page_table_counters(&f->table).tables, 1);
+    f->sim->machine.processors = 1;
+    f->sim->machine.answer = NULL;
+    EXPECT_EQ(held.answers, 3);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(a_new_space_is_one_empty_table),
     TEST_CASE(create_refuses_null_and_a_second_time),
@@ -489,6 +518,7 @@ static const struct test_case cases[] = {
     TEST_CASE(addresses_under_shared_entries_are_not_ours),
     TEST_CASE(sharing_needs_an_empty_upper_half_and_equal_levels),
     TEST_CASE(ranges_are_maximal_and_end_at_every_difference),
+    TEST_CASE(who_waits_for_the_table_answers_shootdowns),
 };
 
 const struct test_suite suite_page_table = TEST_SUITE("page_table_calls", cases);

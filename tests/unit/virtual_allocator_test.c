@@ -538,6 +538,33 @@ VIRTUAL_CASE(frames_go_back_only_after_the_one_round_of_a_free, .guard = 1)
     EXPECT(ps_frame_pool_whole(&f->pool, PS_FRAME_4K) >= available + 200);
 }
 
+/* A lock whose holder waits for this processor until it has answered three times. */
+struct held_lock {
+    struct ps_lock *lock;
+    unsigned answers;
+};
+
+static void answer_and_be_let_go(void *context)
+{
+    struct held_lock *held = context;
+
+    held->answers++;
+    if (held->answers == 3)
+        ps_lock_release(held->lock);
+}
+
+VIRTUAL_CASE(who_waits_for_the_arena_answers_shootdowns, .guard = 1)
+{
+    struct held_lock held = {.lock = &f->arena.lock};
+
+    f->sim->machine.answer_context = &held;
+    f->sim->machine.answer = answer_and_be_let_go;
+    ps_lock_acquire(&f->arena.lock);
+    EXPECT_EQ(ps_virtual_live(&f->arena, NULL, 0), 0);
+    f->sim->machine.answer = NULL;
+    EXPECT_EQ(held.answers, 3);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(before_init_every_call_is_bad_state),
     TEST_CASE(init_refuses_a_range_that_is_no_arena),
@@ -566,6 +593,7 @@ static const struct test_case cases[] = {
     TEST_CASE(bookkeeping_grows_with_allocations_and_shrinks_again),
     TEST_CASE(a_pair_at_the_edge_of_a_frame_does_not_take_one_each_time),
     TEST_CASE(frames_go_back_only_after_the_one_round_of_a_free),
+    TEST_CASE(who_waits_for_the_arena_answers_shootdowns),
 };
 
 const struct test_suite suite_virtual_allocator = TEST_SUITE("virtual_allocator", cases);
