@@ -178,7 +178,7 @@ SANITIZE   := -fsanitize=address,undefined,integer -fno-sanitize=unsigned-shift-
 HOST_FLAGS := $(COMMON) -Itests/machine -Imm/x86_64 -Imm -Itests -Iefi -O1 -g \
               -fno-omit-frame-pointer $(SANITIZE)
 # The parts of the application that need no machine.
-HOST_EFI   := $(patsubst %,efi/%.c,config crc32 display display_memory display_tests exit_boot \
+HOST_EFI   := $(patsubst %,efi/%.c,acpi config crc32 display display_memory display_tests exit_boot \
               font fw_cfg identity memory_strip report screen serial)
 HOST_OBJECTS := $(patsubst %.c,$(BUILD)/host/%.o,$(MM) $(HOST_EFI) $(wildcard tests/*.c \
                 tests/harness/*.c tests/machine/*.c tests/model/*.c tests/suite/*.c \

@@ -59,6 +59,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_config,
     &suite_fw_cfg,
     &suite_identity,
+    &suite_acpi,
     &suite_serial,
     &suite_report,
     &suite_screen,

@@ -28,6 +28,7 @@ extern const struct test_suite suite_frame_pool_unit;
 extern const struct test_suite suite_frame_pool_watch;
 extern const struct test_suite suite_fw_cfg;
 extern const struct test_suite suite_identity;
+extern const struct test_suite suite_acpi;
 extern const struct test_suite suite_memory_map;
 extern const struct test_suite suite_memory_map_change;
 extern const struct test_suite suite_memory_map_export;
