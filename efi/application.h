@@ -2,7 +2,7 @@
  * The application: everything it knows, in one place, and the order in which it runs.
  *
  *     main.c       while the firmware is still there: learn, configure, reserve, leave
- *     takeover.c   from the exit to our own page tables and stacks
+ *     takeover.c   from the exit to our own page tables and stacks, and the other processors
  *     selftest.c   facts, suites, verdict
  *     ending.c     power off, reset or halt
  */
@@ -17,6 +17,7 @@
 #include "firmware.h"
 #include "image.h"
 #include "level_switch.h"
+#include "processors.h"
 #include "runtime.h"
 
 enum {
@@ -34,8 +35,9 @@ struct application {
     struct config config;
     struct firmware_exit leave;
     const void *attributes; /* copy of the memory attributes table, or NULL */
-    void *start_page;       /* below 1 MiB, for starting other processors; may be NULL */
-    bool under_qemu;        /* there is a fw_cfg device */
+    void *start_pages;      /* below 1 MiB, for starting other processors; may be NULL */
+    struct processor_list processors;
+    bool under_qemu; /* there is a fw_cfg device */
 
     /* Built after the exit. */
     struct ps_stage stage;

@@ -206,6 +206,16 @@ static bool set_deadline(struct config *config, const char *value)
     return read_number32(value, 0, 3600, &config->deadline);
 }
 
+static bool set_processors(struct config *config, const char *value)
+{
+    return read_number32(value, 0, UINT32_MAX, &config->processors);
+}
+
+static bool set_mute(struct config *config, const char *value)
+{
+    return read_number32(value, 0, UINT32_MAX, &config->mute);
+}
+
 static bool set_end(struct config *config, const char *value)
 {
     unsigned place;
@@ -266,6 +276,8 @@ static const struct key {
     {"seed", set_seed, "a number of 64 bits"},
     {"repeat", set_repeat, "1 to 1000000"},
     {"deadline", set_deadline, "0 to 3600 seconds"},
+    {"processors", set_processors, "a number of 32 bits; 0 is all"},
+    {"mute", set_mute, "the number of a processor; 0 is none"},
     {"end", set_end, "power-off, reset, halt, watch"},
     {"log", set_log, "normal, verbose"},
     {"levels", set_levels, "as-found, 4, 5"},
@@ -527,6 +539,7 @@ void config_print(const struct config *config, const struct ps_sink *sink)
     report_json_string(sink, config->suites);
     ps_print(sink, ",\"seed\":%" PS_PRIu ",\"repeat\":%u,\"deadline\":%u", config->seed,
              config->repeat, config->deadline);
+    ps_print(sink, ",\"processors\":%u,\"mute\":%u", config->processors, config->mute);
     ps_print(sink,
              ",\"end\":\"%s\",\"log\":\"%s\",\"levels\":\"%s\",\"death\":", end_words[config->end],
              log_words[config->log], config_levels(config));

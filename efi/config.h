@@ -37,6 +37,8 @@ struct config {
     uint64_t seed;                 /* of the random cases */
     uint32_t repeat;               /* how often every case runs, each time with the next seed */
     uint32_t deadline;             /* seconds for one case; 0: no limit */
+    uint32_t processors;           /* at most; 0: all */
+    uint32_t mute;                 /* number of one that is not called when it is started; or 0 */
     enum config_end end;
     bool end_is_chosen; /* somebody said so; see settings.c */
     enum config_log log;

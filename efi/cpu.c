@@ -40,14 +40,6 @@ static void write_cr0(uint64_t value)
     __asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
 }
 
-static uint64_t read_cr3(void)
-{
-    uint64_t value;
-
-    __asm__ volatile("mov %%cr3, %0" : "=r"(value));
-    return value;
-}
-
 static void write_cr4(uint64_t value)
 {
     __asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
@@ -171,7 +163,7 @@ void cpu_detect(struct cpu_features *features)
 void cpu_read_state(const struct cpu_features *features, struct cpu_found *found)
 {
     found->cr0 = cpu_read_cr0();
-    found->cr3 = read_cr3();
+    found->cr3 = cpu_read_cr3();
     found->cr4 = cpu_read_cr4();
     found->efer = cpu_read_msr(MSR_EFER);
     found->pat = features->pat ? cpu_read_msr(MSR_PAT) : 0;
@@ -268,21 +260,10 @@ void cpu_enter_known_state(const struct cpu_features *features)
     cr4 |= features->smap ? CR4_SMAP : 0;
     cr4 |= features->umip ? CR4_UMIP : 0;
     write_cr4(cr4);
-    __asm__ volatile("mov %0, %%cr3" : : "r"(read_cr3()) : "memory");
+    __asm__ volatile("mov %0, %%cr3" : : "r"(cpu_read_cr3()) : "memory");
 }
 
 /* ---- segments ---- */
-
-struct tss {
-    uint32_t reserved0;
-    uint32_t stacks[6]; /* RSP0 to RSP2, as halves: the structure is not 8-byte aligned */
-    uint32_t reserved1[2];
-    uint32_t interrupt_stacks[14];
-    uint32_t reserved2[2];
-    uint16_t reserved3;
-    uint16_t io_map;
-};
-_Static_assert(sizeof(struct tss) == 104, "task state segment of long mode");
 
 struct table_register {
     uint16_t limit;
@@ -290,28 +271,22 @@ struct table_register {
 } __attribute__((packed));
 _Static_assert(sizeof(struct table_register) == 10, "operand of lgdt and lidt");
 
-static struct tss tss = {.io_map = sizeof(struct tss)};
-
-static uint64_t gdt[] = {
-    0,
-    0x00af9b000000ffff, /* 64-bit code, ring 0 */
-    0x00cf93000000ffff, /* data, ring 0 */
-    0,                  /* TSS, two entries */
-    0,
-};
-
-void cpu_set_interrupt_stack(unsigned index, uint64_t top)
+void cpu_set_interrupt_stack(struct cpu_segments *segments, unsigned index, uint64_t top)
 {
-    tss.interrupt_stacks[2 * (index - 1)] = (uint32_t)top;
-    tss.interrupt_stacks[2 * (index - 1) + 1] = (uint32_t)(top >> 32);
+    segments->tss.interrupt_stacks[2 * (index - 1)] = (uint32_t)top;
+    segments->tss.interrupt_stacks[2 * (index - 1) + 1] = (uint32_t)(top >> 32);
 }
 
-void cpu_load_segments(void)
+void cpu_load_segments(struct cpu_segments *segments, void *own)
 {
-    uint64_t base = (uint64_t)(uintptr_t)&tss;
-    struct table_register gdtr = {sizeof(gdt) - 1, (uint64_t)(uintptr_t)gdt};
+    uint64_t base = (uint64_t)(uintptr_t)&segments->tss;
+    uint64_t *gdt = segments->gdt;
+    struct table_register gdtr = {sizeof(segments->gdt) - 1, (uint64_t)(uintptr_t)gdt};
 
-    gdt[3] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | (uint64_t)0x89 << 40 |
+    segments->tss.io_map = sizeof(segments->tss);
+    gdt[1] = CPU_CODE_SEGMENT;
+    gdt[2] = CPU_DATA_SEGMENT;
+    gdt[3] = (sizeof(segments->tss) - 1) | (base & 0xffffff) << 16 | (uint64_t)0x89 << 40 |
              (base >> 24 & 0xff) << 56;
     gdt[4] = base >> 32;
     __asm__ volatile("lgdt %0\n\t"
@@ -333,6 +308,7 @@ void cpu_load_segments(void)
                      : "m"(gdtr), "i"(CPU_CODE_SELECTOR), "i"(CPU_DATA_SELECTOR),
                        "i"(CPU_TSS_SELECTOR)
                      : "rax", "memory");
+    cpu_write_msr(MSR_GS_BASE, (uint64_t)(uintptr_t)own);
 }
 
 _Noreturn void cpu_halt(void)

@@ -54,10 +54,28 @@ void cpu_leave_firmware_state(const struct cpu_features *features);
 void cpu_enter_known_state(const struct cpu_features *features);
 void cpu_enable_no_execute(const struct cpu_features *features);
 
-/* GDT with a TSS, and segment registers that point into it. */
-void cpu_load_segments(void);
+/* What each processor has for itself: a GDT with a TSS. */
+struct cpu_segments {
+    uint64_t gdt[5];
+    struct cpu_tss {
+        uint32_t reserved0;
+        uint32_t stacks[6]; /* RSP0 to RSP2, as halves: the structure is not 8-byte aligned */
+        uint32_t reserved1[2];
+        uint32_t interrupt_stacks[14];
+        uint32_t reserved2[2];
+        uint16_t reserved3;
+        uint16_t io_map;
+    } tss;
+};
+_Static_assert(sizeof(struct cpu_tss) == 104, "task state segment of long mode");
+
+/* Fill the GDT in and let the segment registers point into it; GS gets the base `own`. */
+void cpu_load_segments(struct cpu_segments *segments, void *own);
 /* Top of an interrupt stack in the TSS, 1 to 7. */
-void cpu_set_interrupt_stack(unsigned index, uint64_t top);
+void cpu_set_interrupt_stack(struct cpu_segments *segments, unsigned index, uint64_t top);
+
+#define CPU_CODE_SEGMENT 0x00af9b000000ffffull /* 64-bit code, ring 0 */
+#define CPU_DATA_SEGMENT 0x00cf93000000ffffull /* data, ring 0 */
 
 enum { CPU_CODE_SELECTOR = 0x08, CPU_DATA_SELECTOR = 0x10, CPU_TSS_SELECTOR = 0x18 };
 
@@ -97,6 +115,34 @@ static inline void cpu_interrupts_on(void)
     __asm__ volatile("sti" : : : "memory");
 }
 
+/* Interrupts off; returns what cpu_interrupts_restore() wants. */
+static inline uint64_t cpu_interrupts_save(void)
+{
+    uint64_t flags;
+
+    __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags) : : "memory");
+    return flags;
+}
+
+static inline void cpu_interrupts_restore(uint64_t flags)
+{
+    __asm__ volatile("pushq %0; popfq" : : "r"(flags) : "memory", "cc");
+}
+
+/* Interrupts on and halted until the next one; none is missed in between. */
+static inline void cpu_wait_for_interrupt(void)
+{
+    __asm__ volatile("sti; hlt" : : : "memory");
+}
+
+static inline uint64_t cpu_read_cr3(void)
+{
+    uint64_t value;
+
+    __asm__ volatile("mov %%cr3, %0" : "=r"(value));
+    return value;
+}
+
 static inline uint64_t cpu_read_cr0(void)
 {
     uint64_t value;
@@ -126,6 +172,12 @@ _Noreturn void cpu_halt(void);
 /* No IDT and an exception: the processor shuts down, which resets most machines. */
 _Noreturn void cpu_triple_fault(void);
 
-enum { MSR_APIC_BASE = 0x1b, MSR_PAT = 0x277, MSR_EFER = 0xc0000080, MSR_S_CET = 0x6a2 };
+enum {
+    MSR_APIC_BASE = 0x1b,
+    MSR_PAT = 0x277,
+    MSR_EFER = 0xc0000080,
+    MSR_S_CET = 0x6a2,
+    MSR_GS_BASE = 0xc0000101
+};
 
 #endif

@@ -5,6 +5,7 @@
 #include "death_suite.h"
 
 #include "cpu.h"
+#include "processors.h"
 #include "traps.h"
 
 /* An address that nothing maps, hidden from the compiler. */
@@ -19,6 +20,21 @@ static void survived(struct test *test, const char *rule)
 static void dies_of_a_fault(struct test *test)
 {
     *(volatile uint64_t *)(uintptr_t)nowhere = 1;
+    survived(test, "a write to nowhere faults");
+}
+
+static void write_to_nowhere(void *unused)
+{
+    (void)unused;
+    *(volatile uint64_t *)(uintptr_t)nowhere = 1;
+}
+
+static void dies_of_a_fault_on_another_processor(struct test *test)
+{
+    if (!EXPECT(processor_count() > 1 && processor_run(1, write_to_nowhere, NULL)))
+        return;
+    while (processor_is_busy(1))
+        __builtin_ia32_pause();
     survived(test, "a write to nowhere faults");
 }
 
@@ -81,6 +97,7 @@ static const struct {
     struct test_case one;
 } kinds[] = {
     {"fault", TEST_CASE(dies_of_a_fault)},
+    {"other", TEST_CASE(dies_of_a_fault_on_another_processor)},
     {"execute", TEST_CASE(dies_of_a_call_into_data)},
     {"stack", TEST_CASE(dies_of_a_full_stack)},
     {"double", TEST_CASE(dies_of_a_double_fault)},

@@ -48,6 +48,7 @@ _Noreturn void abort_run(struct application *app)
 _Noreturn void end_run(struct application *app, bool passed)
 {
     cpu_interrupts_off();
+    processors_park();
     console_verdict(&app->config, passed);
     if (app->config.end == CONFIG_END_WATCH) {
         watch(app);

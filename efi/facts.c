@@ -182,9 +182,50 @@ static void report_complaints(struct report *report)
         console_note(settings_complaints());
 }
 
+static void report_processors(const struct application *app, struct report *report)
+{
+    const char *separator = "";
+
+    report_fact_open(report, "processors");
+    ps_print(&report->sink, "{\"listed\":%u,\"enabled\":%u,\"used\":%u,\"running\":%u,\"silent\":[",
+             app->processors.found.listed, app->processors.found.enabled, app->processors.count,
+             processors_running());
+    for (uint32_t i = 1; i < processor_count(); i++) {
+        if (processor_is_running(i))
+            continue;
+        ps_print(&report->sink, "%s%u", separator, processor_at(i)->apic_id);
+        separator = ",";
+    }
+    ps_print(&report->sink, "]}");
+    report_fact_close(report);
+}
+
+/* The quickest of some rounds: what interrupts a measurement only makes it longer. */
+static void report_shootdown(const struct application *app, struct report *report)
+{
+    enum { ROUNDS = 32 };
+    uint64_t quickest = UINT64_MAX;
+
+    if (processors_running() < 2)
+        return;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct ps_tlb_gather gather;
+        uint64_t start;
+
+        ps_tlb_gather_init(&gather, &app->stage.machine);
+        ps_tlb_gather_add(&gather, ps_virt(PS_STAGE_ARENA), ps_pages(1), ps_pages(1), false);
+        start = cpu_timestamp();
+        (void)ps_tlb_gather_flush(&gather);
+        quickest = ps_min(quickest, cpu_timestamp() - start);
+    }
+    report_fact(report, "shootdown", "{\"processors\":%u,\"pages\":1,\"cycles\":%" PS_PRIu "}",
+                processors_running(), quickest);
+}
+
 void facts_report(struct application *app, struct report *report)
 {
     report_processor(app, report);
+    report_processors(app, report);
     report_found(app, report);
     report_paging(app, report);
     report_firmware(app, report);
@@ -201,6 +242,7 @@ void facts_report(struct application *app, struct report *report)
     report_fact_close(report);
     report_complaints(report);
     report_times(app, report);
+    report_shootdown(app, report);
 }
 
 static void report_frames(struct application *app, struct report *report)

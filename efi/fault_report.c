@@ -1,6 +1,7 @@
 #include "fault_report.h"
 
 #include "cpu.h"
+#include "processors.h"
 #include "report.h"
 #include "symbols.h"
 
@@ -134,6 +135,8 @@ static void put_reason(char *text, size_t size, const struct trap_frame *frame)
 
     ps_print(&sink, "unexpected %s at ", fault_name(frame->vector));
     symbol_print(&sink, frame->rip);
+    if (processor_this()->number != 0)
+        ps_print(&sink, " on processor %u", processor_this()->number);
 }
 
 /* Probes of the report fault, too, and must not arrive on the stack that it runs on. */
@@ -150,6 +153,7 @@ _Noreturn void fault_report(const struct trap_frame *frame)
 
     if (told == NULL)
         cpu_halt();
+    processors_stop_others();
     keep_own_stack();
     depth++;
     if (depth == 1) {

@@ -1,5 +1,7 @@
 #include "level_switch.h"
 
+#include "processors.h"
+
 #include "cpu.h"
 #include "hw.h"
 #include "identity.h"
@@ -67,7 +69,7 @@ ps_status level_switch_enter(void *context, struct ps_stage *stage)
                                          address_of(levels, to_five ? ROOT_OF_5 : ROOT_OF_4),
                                          address_of(levels, PAGE_OF_CODE),
                                          ps_phys_of_frame(stage->table.root).addr});
-    cpu_load_segments();
+    processors_begin();
     return PS_OK;
 }
 

@@ -28,6 +28,7 @@ const struct machine_under_test *machine_suite_subject(void);
 extern const struct test_suite suite_processor;
 extern const struct test_suite suite_stage;
 extern const struct test_suite suite_traps;
+extern const struct test_suite suite_processors; /* processor_suite.c */
 extern const struct test_suite suite_runtime;
 extern const struct test_suite suite_reclaim; /* changes the stage for good: runs last */
 

@@ -7,6 +7,7 @@
 
 #include "console.h"
 #include "death_suite.h"
+#include "processor_start.h"
 #include "settings.h"
 #include "traps.h"
 
@@ -63,12 +64,39 @@ static void eat_memory(void)
             bytes /= 2;
 }
 
+/* The boot processor is the first; the others keep their order. */
+static void list_processors(void)
+{
+    static uint32_t boot_alone;
+    struct processor_list *list = &app.processors;
+    const void *rsdp = (const void *)(uintptr_t)app.facts.rsdp;
+    uint32_t limit = app.config.processors == 0 ? UINT32_MAX : app.config.processors;
+
+    *list = (struct processor_list){.ids = &boot_alone, .count = 1};
+    list->found = acpi_processors(rsdp, NULL, 0);
+    if (!apic_is_on(app.found.apic_base))
+        return;
+    boot_alone = apic_boot_id(app.found.apic_base);
+    list->ids = firmware_allocate(((uint64_t)list->found.listed + 1) * sizeof(*list->ids));
+    if (list->ids == NULL || app.start_pages == NULL) {
+        list->ids = &boot_alone;
+        return;
+    }
+    list->found = acpi_processors(rsdp, list->ids + 1, list->found.listed);
+    list->ids[0] = boot_alone;
+    for (uint32_t i = 1; i <= list->found.enabled && list->count < limit; i++)
+        if (list->ids[i] != boot_alone)
+            list->ids[list->count++] = list->ids[i];
+}
+
 static void reserve(void)
 {
     ps_status status;
 
     app.attributes = firmware_memory_attributes();
-    app.start_page = firmware_allocate_below(PS_PAGE_SIZE, LOW_MEMORY_LIMIT);
+    app.start_pages =
+        firmware_allocate_below(PROCESSOR_START_PAGES * PS_PAGE_SIZE, LOW_MEMORY_LIMIT);
+    list_processors();
     if (!console_reserve(&app.graphics))
         refuse("there is no memory for its report");
     status = firmware_prepare_exit(&app.leave, PS_STAGE_OVERLAYS);

@@ -50,6 +50,10 @@ static void check_after_hang(struct application *app)
 {
     struct ps_sink sink = console_sink();
 
+    if (processors_are_busy()) {
+        console_bail_out("a case that hung left another processor at work");
+        abort_run(app);
+    }
     /* It may have been on the runtime root, or have changed where page faults arrive. */
     ps_hw_set_root(&app->stage.machine, app->stage.table.root);
     traps_set_stack(TRAP_PAGE_FAULT, TRAP_STACK_PAGE_FAULT);
@@ -126,6 +130,7 @@ static void collect_suites(struct self_test *self)
     add_suite(self, &suite_stage);
     for (size_t i = 0; i < suite_count; i++)
         add_suite(self, suites[i]);
+    add_suite(self, &suite_processors);
     if (death != NULL)
         add_suite(self, death);
     add_suite(self, &suite_runtime);

@@ -3,6 +3,8 @@
 #include "console.h"
 #include "fault_report.h"
 #include "port.h"
+#include "processor_start.h"
+#include "shootdown.h"
 #include "traps.h"
 #include "watchdog.h"
 
@@ -46,9 +48,9 @@ static _Noreturn void fail(struct application *app, const char *step, ps_status 
 static void catch_faults(struct application *app)
 {
     for (unsigned stack = 1; stack < TRAP_STACK_COUNT; stack++)
-        cpu_set_interrupt_stack(stack,
+        cpu_set_interrupt_stack(&processor_at(0)->segments, stack,
                                 (uint64_t)(uintptr_t)early_stacks[stack] + EARLY_STACK_BYTES);
-    cpu_load_segments();
+    processors_begin();
     reporter = (struct fault_reporter){.stream = console_report()->sink,
                                        .screen = console_screen(),
                                        .make_room = make_room,
@@ -56,7 +58,35 @@ static void catch_faults(struct application *app)
                                        .give_up = give_up,
                                        .context = app};
     fault_report_to(&reporter);
-    traps_init(&(struct trap_handlers){fault_report, watchdog_tick, apic_end_of_interrupt});
+    traps_init(&(struct trap_handlers){.fault = fault_report,
+                                       .stop = processors_stop_here,
+                                       .timer = watchdog_tick,
+                                       .call = shootdown_called,
+                                       .end_of_interrupt = apic_end_of_interrupt});
+}
+
+static uint32_t this_processor(void *context)
+{
+    (void)context;
+    return processor_this()->number;
+}
+
+/* The library has to know before it begins how many there can be: books of its own for each. */
+static void describe_processors(struct application *app, struct ps_machine *machine)
+{
+    enum { PATIENCE = 10 }; /* seconds */
+
+    if (app->processors.count < 2)
+        return;
+    shootdown_init(
+        &(struct shootdown_rules){.machine = &app->stage.machine,
+                                  .patience = app->facts.timestamps_per_second * PATIENCE,
+                                  .give_up = bail_out,
+                                  .context = app});
+    machine->processors = app->processors.count;
+    machine->processor = this_processor;
+    machine->shootdown = shootdown_send;
+    machine->answer = shootdown_answer;
 }
 
 static ps_status build_stage(struct application *app)
@@ -80,30 +110,8 @@ static ps_status build_stage(struct application *app)
         request.enter_root = level_switch_enter;
         request.enter_context = &app->levels;
     }
+    describe_processors(app, &request.machine);
     return ps_stage_take_over(&app->stage, &request);
-}
-
-/* A stack with a guard page on both sides; returns its top, 0 when there is no memory. */
-static uint64_t make_stack(struct application *app, uint64_t pages, ps_virt_t *base)
-{
-    struct ps_virtual_request request = {.pages = ps_pages(pages), .who = PS_HERE(0)};
-
-    if (ps_virtual_alloc(&app->stage.arena, &request, base) != PS_OK)
-        return 0;
-    return ps_virt_add_pages(*base, request.pages).addr;
-}
-
-static ps_status guard_interrupt_stacks(struct application *app)
-{
-    for (unsigned stack = 1; stack < TRAP_STACK_COUNT; stack++) {
-        ps_virt_t base;
-        uint64_t top = make_stack(app, 4, &base);
-
-        if (top == 0)
-            return PS_NO_MEMORY;
-        cpu_set_interrupt_stack(stack, top);
-    }
-    return PS_OK;
 }
 
 static ps_status build_runtime(struct application *app)
@@ -121,11 +129,31 @@ static ps_status build_runtime(struct application *app)
     return runtime_init(&app->runtime, &app->stage, &input);
 }
 
+static void start_processors(struct application *app)
+{
+    struct processor_start start = {
+        .stage = &app->stage,
+        .apic = &app->apic,
+        .list = &app->processors,
+        .pages = ps_phys((uint64_t)(uintptr_t)app->start_pages),
+        .timestamps_per_second = app->facts.timestamps_per_second,
+        .mute = app->config.mute,
+    };
+    ps_status status;
+
+    if (app->processors.count < 2)
+        return;
+    app->processors.ids = ps_stage_pointer(&app->stage, app->processors.ids);
+    status = processors_start(&start);
+    if (status != PS_OK)
+        console_message("not all processors could be started");
+}
+
 /* On a stack of the arena from here on. */
 static void second_half(void *context)
 {
     struct application *app = context;
-    ps_status status = guard_interrupt_stacks(app);
+    ps_status status = processor_interrupt_stacks(&app->stage, processor_this());
 
     if (status != PS_OK)
         fail(app, "make stacks with guards", status);
@@ -133,6 +161,7 @@ static void second_half(void *context)
     if (status != PS_OK)
         console_message("the firmware's runtime services cannot be mapped: not used");
     app->apic = apic_init(&app->stage, app->found.apic_base, app->facts.timestamps_per_second);
+    start_processors(app);
     app->ready = cpu_timestamp();
     end_run(app, self_test(app));
 }
@@ -167,7 +196,7 @@ _Noreturn void take_over(struct application *app)
     if (status != PS_OK)
         fail(app, "give back what the change of levels took", status);
     app->taken_over = cpu_timestamp();
-    top = make_stack(app, APPLICATION_STACK_PAGES, &app->stack);
+    top = processor_stack(&app->stage, APPLICATION_STACK_PAGES, &app->stack);
     if (top == 0)
         fail(app, "make a stack", PS_NO_MEMORY);
     run_on_stack(top, second_half, app);

@@ -1,6 +1,7 @@
 #include "traps.h"
 
 #include "cpu.h"
+#include "processors.h"
 
 struct gate {
     uint16_t offset_low;
@@ -28,8 +29,6 @@ void trap_dispatch(struct trap_frame *frame);
 
 static struct gate idt[VECTORS];
 static struct trap_handlers handle;
-static struct trap_recovery *catching; /* innermost trap_try() */
-static struct trap_recovery *watched;  /* innermost trap_watch() */
 static uint64_t unexpected;
 
 void traps_set_stack(unsigned vector, unsigned stack)
@@ -39,8 +38,6 @@ void traps_set_stack(unsigned vector, unsigned stack)
 
 void traps_init(const struct trap_handlers *handlers)
 {
-    struct idt_register idtr = {sizeof(idt) - 1, (uint64_t)(uintptr_t)idt};
-
     handle = *handlers;
     for (unsigned vector = 0; vector < VECTORS; vector++) {
         uint64_t entry = (uint64_t)(uintptr_t)trap_entries + (uint64_t)vector * ENTRY_SIZE;
@@ -55,32 +52,41 @@ void traps_init(const struct trap_handlers *handlers)
     traps_set_stack(TRAP_NMI, TRAP_STACK_NMI);
     traps_set_stack(TRAP_PAGE_FAULT, TRAP_STACK_PAGE_FAULT);
     traps_set_stack(TRAP_MACHINE_CHECK, TRAP_STACK_MACHINE_CHECK);
+    traps_load();
+}
+
+void traps_load(void)
+{
+    struct idt_register idtr = {sizeof(idt) - 1, (uint64_t)(uintptr_t)idt};
+
     __asm__ volatile("lidt %0" : : "m"(idtr));
 }
 
 bool trap_try(struct trap_recovery *recovery, uint64_t (*function)(uint64_t, uint64_t), uint64_t a,
               uint64_t b)
 {
+    struct trap_state *own = &processor_this()->traps;
     bool returned;
 
-    recovery->outer = catching;
-    catching = recovery;
+    recovery->outer = own->catching;
+    own->catching = recovery;
     returned = trap_call(recovery, function, a, b);
-    catching = recovery->outer;
+    own->catching = recovery->outer;
     return returned;
 }
 
 bool trap_watch(struct trap_recovery *recovery, uint64_t (*function)(uint64_t, uint64_t),
                 uint64_t a, uint64_t b)
 {
-    struct trap_recovery *caught_before = catching;
+    struct trap_state *own = &processor_this()->traps;
+    struct trap_recovery *caught_before = own->catching;
     bool returned;
 
-    recovery->outer = watched;
-    watched = recovery;
+    recovery->outer = own->watched;
+    own->watched = recovery;
     returned = trap_call(recovery, function, a, b);
-    watched = recovery->outer;
-    catching = caught_before; /* the function may have been left inside a trap_try() */
+    own->watched = recovery->outer;
+    own->catching = caught_before; /* the function may have been left inside a trap_try() */
     return returned;
 }
 
@@ -97,6 +103,8 @@ static void resume(struct trap_recovery *recovery, struct trap_frame *frame)
 
 bool traps_abandon(struct trap_frame *frame)
 {
+    struct trap_recovery *watched = processor_this()->traps.watched;
+
     if (watched == NULL)
         return false;
     resume(watched, frame);
@@ -105,8 +113,7 @@ bool traps_abandon(struct trap_frame *frame)
 
 void traps_forget(void)
 {
-    catching = NULL;
-    watched = NULL;
+    processor_this()->traps = (struct trap_state){.catching = NULL};
 }
 
 uint64_t traps_unexpected(void)
@@ -114,19 +121,30 @@ uint64_t traps_unexpected(void)
     return unexpected;
 }
 
+static void dispatch_exception(struct trap_frame *frame)
+{
+    struct trap_recovery *catching = processor_this()->traps.catching;
+
+    if (frame->vector == TRAP_NMI)
+        handle.stop();
+    if (catching != NULL && frame->vector != TRAP_NMI && frame->vector != TRAP_MACHINE_CHECK)
+        resume(catching, frame);
+    else
+        handle.fault(frame);
+}
+
 void trap_dispatch(struct trap_frame *frame)
 {
-    if (frame->vector == TRAP_TIMER) {
-        handle.end_of_interrupt();
-        handle.timer(frame);
-    } else if (frame->vector >= TRAP_EXCEPTIONS) {
-        unexpected++;
-        if (frame->vector != TRAP_SPURIOUS)
-            handle.end_of_interrupt();
-    } else if (catching != NULL && frame->vector != TRAP_NMI &&
-               frame->vector != TRAP_MACHINE_CHECK) {
-        resume(catching, frame);
-    } else {
-        handle.fault(frame);
+    if (frame->vector < TRAP_EXCEPTIONS) {
+        dispatch_exception(frame);
+        return;
     }
+    if (frame->vector != TRAP_SPURIOUS)
+        handle.end_of_interrupt();
+    if (frame->vector == TRAP_TIMER)
+        handle.timer(frame);
+    else if (frame->vector == TRAP_CALL)
+        handle.call();
+    else
+        unexpected++;
 }

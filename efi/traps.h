@@ -27,7 +27,8 @@ enum {
     TRAP_PAGE_FAULT = 14,
     TRAP_MACHINE_CHECK = 18,
     TRAP_EXCEPTIONS = 32, /* vectors below are exceptions */
-    TRAP_TIMER = 0xf0,    /* the watchdog's: the only interrupt that is let through */
+    TRAP_TIMER = 0xf0,    /* the watchdog's; of all interrupts only this one ... */
+    TRAP_CALL = 0xf1,     /* ... and another processor's call are let through */
     TRAP_SPURIOUS = 0xff,
 };
 
@@ -56,15 +57,25 @@ struct trap_recovery {
 };
 _Static_assert(offsetof(struct trap_recovery, value) == 16, "offsets in trap_entry.S");
 
+/* Each processor's own. */
+struct trap_state {
+    struct trap_recovery *catching; /* innermost trap_try() */
+    struct trap_recovery *watched;  /* innermost trap_watch() */
+};
+
 /* Who is called for what arrives. None may be NULL. */
 struct trap_handlers {
     void (*fault)(const struct trap_frame *frame); /* nobody expected it; does not return */
+    void (*stop)(void); /* before an NMI is a fault: another processor may have sent it */
     void (*timer)(struct trap_frame *frame);
+    void (*call)(void);
     void (*end_of_interrupt)(void);
 };
 
-/* Build the IDT and load it. Stacks are those of cpu_set_interrupt_stack(). */
+/* Build the IDT, which all processors share. Stacks are those of cpu_set_interrupt_stack(). */
 void traps_init(const struct trap_handlers *handlers);
+/* Use it on this processor. */
+void traps_load(void);
 
 /* Choose the IST stack of a vector, 0 for none: for the test of the double fault. */
 void traps_set_stack(unsigned vector, unsigned stack);

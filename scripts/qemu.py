@@ -60,7 +60,7 @@ class Settings:
     machine: str = "q35"
     cpu: str = "max"
     memory: str = "512M"
-    smp: str = "4"
+    smp: str = "2"
     display: tuple = ("VGA",)  # devices; none at all when empty
     accel: str = "tcg"
     serial: bool = True

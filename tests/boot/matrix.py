@@ -8,6 +8,7 @@ that is tested: a death must never look like success.
 
 import argparse
 import fnmatch
+import json
 import os
 import re
 import shutil
@@ -107,6 +108,37 @@ def bails_out_with_5_levels(result, report):
     if b"# level 5 entry 0: 0x" not in result.serial:
         return "there is no walk from level 5 on"
     return bails_out(result, report)
+
+
+def processors(result):
+    """What the report says of the processors, as a dictionary; empty when it says nothing."""
+    found = re.search(rb"^# processors: (\{.*\})\r?$", result.serial, re.M)
+    return json.loads(found[1]) if found else {}
+
+
+def passes_on(running, **more):
+    """Every test passed, and so many processors ran; the cases that need several ran with them."""
+    def expect(result, report):
+        found = processors(result)
+        for name, number in {"running": running, **more}.items():
+            if found.get(name) != number:
+                return f"{name} is {found.get(name)}, not {number}"
+        skipped = sum(test.name.startswith("processors/") for test in report.skipped)
+        if (skipped == 0) != (running > 1):
+            return f"{skipped} cases of processors were skipped"
+        return passes(result, report)
+    expect.__doc__ = f"Every test passed, on {running} processors."
+    return expect
+
+
+def bails_out_on_another(result, report):
+    """A fault on another processor ended the run like one on the first, and nothing came behind."""
+    wrong = bails_out(result, report)
+    if wrong:
+        return wrong
+    if " on processor 1" not in report.bail_out:
+        return f"the reason does not name the processor: {report.bail_out}"
+    return None
 
 
 def powers_off(result, report):
@@ -383,7 +415,17 @@ CASES = [
     Case("settings_from_the_stick", {}, passes_as_the_file_said, with_file),
     Case("end_by_power_off", ends("power-off"), powers_off),
     Case("end_by_reset", ends("reset"), resets),
-    Case("machine_with_1_processor", {"smp": "1"}),
+    Case("machine_with_1_processor", {"smp": "1"}, passes_on(1, listed=1)),
+    Case("machine_with_2_processors", {"smp": "2"}, passes_on(2)),
+    Case("machine_with_4_processors", {"smp": "4", "fw_cfg": {"deadline": "60"}},
+         passes_on(4), deadline=120),
+    Case("processor_that_is_disabled", {"smp": "1,maxcpus=2"}, passes_on(1, listed=2, enabled=1)),
+    Case("processor_that_does_not_answer", {"smp": "3", "fw_cfg": {"mute": "1"}},
+         passes_on(2, enabled=3, used=3, silent=[1])),
+    Case("processors_that_are_not_used", {"smp": "3", "fw_cfg": {"processors": "2"}},
+         passes_on(2, enabled=3, used=2)),
+    Case("all_processors_but_one_not_used", {"smp": "2", "fw_cfg": {"processors": "1"}},
+         passes_on(1, enabled=2, used=1)),
     Case("machine_with_ide_disk", {"bus": "ide"}),
     Case("display_none", {"display": ()}),
     Case("display_virtio_gpu", {"display": ("virtio-gpu-pci",)}),
@@ -399,6 +441,7 @@ CASES = [
     Case("secure_boot_unsigned_is_refused", expect=is_denied, prepare=with_secure_boot,
          until=denied),
     Case("death_by_write_to_nowhere", dies("fault"), bails_out),
+    Case("death_by_fault_on_another_processor", dies("other"), bails_out_on_another),
     Case("death_by_call_into_data", dies("execute"), bails_out),
     Case("death_by_undefined_behaviour", dies("undefined"), bails_out),
     Case("death_by_stack_overflow", dies("stack"), bails_out),
