@@ -1,11 +1,10 @@
 #include "level_switch.h"
 
-#include "processors.h"
-
 #include "cpu.h"
 #include "hw.h"
 #include "identity.h"
 #include "level_cross.h"
+#include "processors.h"
 
 enum { PAGE_OF_CODE, ROOT_OF_4, ROOT_OF_5, PASSAGE_PAGES };
 
