@@ -113,7 +113,10 @@ bool ps_protect_single(struct ps_page_table *table, ps_virt_t va, ps_attr_t attr
     return end(table, true);
 }
 
-/* The last page of a table takes the table with it; a retired one is somebody else's. */
+/*
+ * The last page of a table takes the table with it, and a retired one is somebody else's. While
+ * others have retired pages, this may be the last present one of a table that they will free.
+ */
 bool ps_unmap_single(struct ps_page_table *table, ps_virt_t va,
                      const struct ps_frame_release *release)
 {
@@ -125,7 +128,8 @@ bool ps_unmap_single(struct ps_page_table *table, ps_virt_t va,
     old = ps_hw_entry_load(single.entry);
     if (!ps_entry_is_present(old))
         return end(table, old == 0);
-    if ((old & PS_ENTRY_TYPED) != 0 || ps_entry_used(ps_hw_entry_load(single.parent)) == 1)
+    if ((old & PS_ENTRY_TYPED) != 0 || table->retired != 0 ||
+        ps_entry_used(ps_hw_entry_load(single.parent)) == 1)
         return end(table, false);
     ps_hw_entry_store(single.entry, 0);
     count_used(&single, false);

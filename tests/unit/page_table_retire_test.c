@@ -300,6 +300,27 @@ TABLE_CASE(no_walk_leads_through_a_freed_table)
     EXPECT_OK(ps_frame_pool_free(&f->pool, frame, ps_pages(1)));
 }
 
+/* The table that one operation frees in the end may have lost its last page to another one. */
+TABLE_CASE(no_walk_leads_through_a_table_that_a_single_page_left)
+{
+    struct ps_tlb_gather gather = new_gather(f);
+    ps_frame_t table;
+
+    table_map_run(test, f, at(TABLE_LOW, 3), 100, 2, RW, 0);
+    table_map(test, f, at(TABLE_LOW, TABLE_LARGE), 102, RW);
+    table = ps_frame(*table_entry(f, at(TABLE_LOW, 3), 2) >> 12 & 0xffffffffffu);
+    retire(test, f, at(TABLE_LOW, 3), 1, &gather);
+    ps_tlb_gather_flush(&gather);
+    table_unmap(test, f, at(TABLE_LOW, 4), 1);
+    mmu_speculate(f->mmu, 1, at(TABLE_LOW, 3));
+    sweep(test, f, at(TABLE_LOW, 3), 1);
+    table_expect_tree(test, f, 1, 0, 0, 4, 0);
+    /* The next owner's data would pass for an entry. */
+    ((uint64_t *)ps_hw_frame(&f->sim->machine, table))[3] =
+        (uint64_t)TABLE_FIRST_FRAME << 12 | 0x67;
+    EXPECT(mmu_load(f->mmu, 1, at(TABLE_LOW, 3)).faulted);
+}
+
 TABLE_CASE(protect_reaches_both_processors)
 {
     ps_frame_t frame = table_take_frame(test, f);
@@ -369,6 +390,7 @@ static const struct test_case cases[] = {
     TEST_CASE(frames_are_released_when_no_processor_reaches_them),
     TEST_CASE(a_translation_lives_until_the_round),
     TEST_CASE(no_walk_leads_through_a_freed_table),
+    TEST_CASE(no_walk_leads_through_a_table_that_a_single_page_left),
     TEST_CASE(protect_reaches_both_processors),
     TEST_CASE(global_pages_are_invalidated_too),
     TEST_CASE(neighbours_work_before_during_and_after_a_cut),
