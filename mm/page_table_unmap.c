@@ -140,34 +140,29 @@ static void retire_leave(struct ps_walk *walk, struct ps_piece *piece, const str
     piece->retired++;
 }
 
-/* A table of 4 KiB leaves in use, none of which was, nor is for good or for all address spaces. */
-static bool is_unused(const struct ps_page_table *table, const struct ps_piece *piece,
-                      uint64_t entry)
+/* No leaf of a table of 4 KiB pages was used, nor is there for good or for all address spaces. */
+static bool is_unused(const uint64_t *entries)
 {
-    const uint64_t *entries;
     uint64_t bits = 0;
 
-    if (piece->level != 2 || !ps_entry_is_table(entry, 2) || !ps_piece_is_whole(piece))
-        return false;
-    entries = ps_hw_frame(table->machine, ps_entry_table_frame(entry));
     for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++)
         bits |= ps_hw_entry_load(&entries[i]);
     return (bits & (PS_ENTRY_USE | PS_ENTRY_PERMANENT | PS_ENTRY_GLOBAL)) == 0;
 }
 
+/* Asked in the table itself: where that holds the whole range, nobody is asked above it. */
 static bool retire_unused_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     if (piece->level == 1) {
-        retire_small(retire_of(walk), piece);
+        if (piece->count == PS_TABLE_ENTRIES && is_unused(piece->entry))
+            retire_small(retire_of(walk), piece);
+        else
+            ps_piece_skip(piece, piece->count);
         return true;
     }
-    for (; piece->count != 0; ps_piece_next(piece)) {
-        uint64_t entry = ps_hw_entry_load(piece->entry);
-
-        if (piece->level > 2 ? ps_entry_is_table(entry, piece->level)
-                             : is_unused(walk->table, piece, entry))
+    for (; piece->count != 0; ps_piece_next(piece))
+        if (ps_entry_is_table(ps_hw_entry_load(piece->entry), piece->level))
             return true;
-    }
     return true;
 }
 
