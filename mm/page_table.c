@@ -146,6 +146,8 @@ ps_status ps_page_table_share_upper(struct ps_page_table *table, const struct ps
         table->levels != from->levels)
         return PS_BAD_STATE;
     ps_page_table_lock(table);
+    if (table->frozen)
+        return ps_page_table_leave(table, PS_BAD_STATE);
     ours = (uint64_t *)ps_hw_frame(table->machine, table->root) + half;
     /* Entries of anchored tables stay as they are, but for a number that is not copied. */
     theirs = (const uint64_t *)ps_hw_frame(from->machine, from->root) + half;
@@ -175,21 +177,25 @@ ps_status ps_page_table_switch(struct ps_page_table *from, struct ps_page_table 
                          ps_hw_root(machine).number != from->root.number))
         return PS_BAD_STATE;
     atomic_fetch_add(&to->running, 1);
-    atomic_store(&to->used, true);
     ps_hw_set_root(machine, to->root);
-    if (from != NULL)
+    if (from != NULL) {
+        atomic_store(&from->used, true);
         atomic_fetch_sub(&from->running, 1);
+    }
     return PS_OK;
 }
 
 bool ps_page_table_was_used(struct ps_page_table *table, bool forget)
 {
+    bool runs;
     bool used;
 
     if (table == NULL || !ps_page_table_is_created(table))
         return false;
+    /* In this order: who is not running any more has said before that he was. */
+    runs = atomic_load(&table->running) != 0;
     used = forget ? atomic_exchange(&table->used, false) : atomic_load(&table->used);
-    return used || atomic_load(&table->running) != 0;
+    return runs || used;
 }
 
 ps_status ps_page_table_freeze(struct ps_page_table *table, bool frozen)

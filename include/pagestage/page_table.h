@@ -80,7 +80,7 @@ struct ps_page_table {
     uint8_t levels;
 
     _Atomic(uint32_t) running; /* processors on this table */
-    _Atomic(bool) used;        /* since somebody asked */
+    _Atomic(bool) used;        /* a processor left it since somebody asked */
 
     /* Under the lock. */
     bool promotes;
@@ -144,7 +144,7 @@ PS_MUST_CHECK ps_status ps_page_table_anchor(struct ps_page_table *table, ps_vir
  * Let `table` see the upper half of `from`: copies the root entries of all tables anchored
  * there. Those entries are not owned by `table`, never freed or counted by it, and calls on
  * `table` for addresses under them answer PS_ACCESS_DENIED.
- * PS_BAD_STATE: `table` has something in the upper half already; different levels.
+ * PS_BAD_STATE: `table` has something in the upper half already, or is frozen; different levels.
  */
 PS_MUST_CHECK ps_status ps_page_table_share_upper(struct ps_page_table *table,
                                                   const struct ps_page_table *from);

@@ -46,6 +46,7 @@ extern const struct test_suite suite_page_table_promote;
 extern const struct test_suite suite_page_table_model;
 extern const struct test_suite suite_page_table_retire;
 extern const struct test_suite suite_page_table_round;
+extern const struct test_suite suite_page_table_space;
 extern const struct test_suite suite_page_table_upgrade;
 extern const struct test_suite suite_report;
 extern const struct test_suite suite_screen;
