@@ -46,26 +46,36 @@ static inline ps_frame_t ps_hw_frame_of(const struct ps_machine *machine, const 
 /* One whole read of an entry that the processor may change at any moment. */
 static inline uint64_t ps_hw_entry_load(const uint64_t *entry)
 {
-    return __atomic_load_n(entry, __ATOMIC_RELAXED);
+    uint64_t value = __atomic_load_n(entry, __ATOMIC_RELAXED);
+
+    sim_entry_accessed(false);
+    return value;
 }
 
 /* One whole write. What the entry points to is visible before the entry is. */
 static inline void ps_hw_entry_store(uint64_t *entry, uint64_t value)
 {
     __atomic_store_n(entry, value, __ATOMIC_RELEASE);
+    sim_entry_accessed(true);
 }
 
 /* Replace and return the old value: catches bits that the processor set meanwhile. */
 static inline uint64_t ps_hw_entry_exchange(uint64_t *entry, uint64_t value)
 {
-    return __atomic_exchange_n(entry, value, __ATOMIC_ACQ_REL);
+    uint64_t old = __atomic_exchange_n(entry, value, __ATOMIC_ACQ_REL);
+
+    sim_entry_accessed(true);
+    return old;
 }
 
 /* Write `value` only over `expected`: an accessed or dirty bit set meanwhile is not lost. */
 static inline bool ps_hw_entry_compare_exchange(uint64_t *entry, uint64_t expected, uint64_t value)
 {
-    return __atomic_compare_exchange_n(entry, &expected, value, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_RELAXED);
+    bool done = __atomic_compare_exchange_n(entry, &expected, value, false, __ATOMIC_ACQ_REL,
+                                            __ATOMIC_RELAXED);
+
+    sim_entry_accessed(done);
+    return done;
 }
 
 /* The same where no other processor walks through tables. */

@@ -78,6 +78,24 @@ struct sim_machine {
     uint64_t *junk; /* what a SIM_JUNK frame holds before anybody writes to it */
 };
 
+/*
+ * What other processors do between two accesses of the library to page-table entries: called after
+ * each of them, where it is set. `stored` is false after a read, and after a compare-exchange that
+ * changed nothing. The library holds its locks then. A new machine clears it.
+ */
+struct sim_between {
+    void (*step)(void *context, bool stored);
+    void *context;
+};
+
+extern struct sim_between sim_between;
+
+static inline void sim_entry_accessed(bool stored)
+{
+    if (sim_between.step != NULL)
+        sim_between.step(sim_between.context, stored);
+}
+
 /* A frame and the inaccessible page behind it. */
 #define SIM_FRAME_STRIDE (2 * PS_PAGE_SIZE)
 

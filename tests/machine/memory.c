@@ -16,6 +16,8 @@ enum {
 
 static const uint64_t frame_number_max = (uint64_t)1 << 32;
 
+struct sim_between sim_between;
+
 /* ---- the memory map of a list of ranges ---- */
 
 static void map_append(struct ps_memory_map *map, uint64_t first, uint64_t end,
@@ -196,6 +198,7 @@ struct sim_machine *sim_machine_create(const struct sim_range *ranges, size_t co
 
     if (count == 0 || !ranges_are_sane(ranges, count))
         return NULL;
+    sim_between = (struct sim_between){NULL, NULL};
     sim = take(1, sizeof(*sim));
     sim->machine = usual_machine(flags);
     sim->junk = take(WORDS_A_FRAME, sizeof(uint64_t));
