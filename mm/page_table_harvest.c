@@ -8,7 +8,8 @@ struct harvest {
     struct ps_tlb_gather *gather; /* told of the leaves whose bits were cleared */
 };
 
-static void clear_history(const struct harvest *harvest, const struct ps_piece *piece)
+/* What the leaf was when its bits were cleared: it may have become dirty since it was looked at. */
+static uint64_t clear_history(const struct harvest *harvest, const struct ps_piece *piece)
 {
     const struct ps_page_table *table = harvest->walk.table;
     uint64_t old;
@@ -17,6 +18,7 @@ static void clear_history(const struct harvest *harvest, const struct ps_piece *
         old = ps_hw_entry_load(piece->entry);
     while (!ps_entry_change(piece->entry, old, old & ~PS_ENTRY_USE, ps_is_alone(table)));
     ps_gather_range(table, harvest->gather, ps_piece_span(piece), piece->level, old);
+    return old;
 }
 
 static void harvest_leaf(const struct harvest *harvest, const struct ps_piece *piece,
@@ -26,7 +28,7 @@ static void harvest_leaf(const struct harvest *harvest, const struct ps_piece *p
     struct ps_page_range span = ps_piece_span(piece);
 
     if ((request->flags & PS_HARVEST_KEEP) == 0)
-        clear_history(harvest, piece);
+        entry = clear_history(harvest, piece);
     if (request->visit != NULL)
         request->visit(request->context, ps_virt_of_page(harvest->walk.table, span.first),
                        ps_range_pages(span), ps_entry_is_dirty(entry));

@@ -41,6 +41,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_page_table_upgrade,
     &suite_page_table_retire,
     &suite_page_table_neighbour,
+    &suite_page_table_dirty,
     &suite_page_table_round,
     &suite_page_table_harvest,
     &suite_page_table_space,
