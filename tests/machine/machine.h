@@ -18,6 +18,7 @@
 #ifndef TESTS_MACHINE_MACHINE_H
 #define TESTS_MACHINE_MACHINE_H
 
+#include <pagestage/lock.h>
 #include <pagestage/machine.h>
 #include <pagestage/memory_map.h>
 
@@ -66,7 +67,8 @@ struct sim_machine {
     const struct sim_processor_ops *processor; /* NULL, or attached by the software MMU */
     void *processor_context;
 
-    /* Counted with and without a processor. */
+    /* Counted with and without a processor, for whichever processor it was. */
+    struct ps_lock counting;
     uint64_t invalidations;              /* rounds */
     struct ps_invalidation invalidation; /* the last one */
 

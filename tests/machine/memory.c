@@ -250,8 +250,10 @@ void ps_hw_invalidate(const struct ps_machine *machine, const struct ps_invalida
 {
     struct sim_machine *sim = sim_machine_of(machine);
 
+    ps_lock_acquire(&sim->counting);
     sim->invalidations++;
     sim->invalidation = *what;
+    ps_lock_release(&sim->counting);
     if (sim->processor != NULL)
         sim->processor->invalidate(sim->processor_context, what);
 }
