@@ -195,8 +195,8 @@ $(BUILD)/host/%.o: %.c Makefile
 
 # ---- several processors: with ThreadSanitizer, and as it is shipped, for real reordering ----
 
-THREAD_SOURCES := $(wildcard mm/frame_pool*.c mm/memory_map*.c mm/page_table*.c tests/threads/*.c \
-                  tests/harness/*.c) mm/access.c mm/sink.c mm/status.c mm/tlb.c tests/machine/memory.c
+THREAD_SOURCES := $(wildcard mm/frame_pool*.c mm/memory_map*.c mm/page_table*.c mm/range_tree*.c \
+                  tests/threads/*.c tests/harness/*.c) mm/access.c mm/cache_types.c mm/sink.c mm/status.c mm/tlb.c tests/machine/memory.c
 THREAD_OBJECTS := $(patsubst %.c,$(BUILD)/threads/%.o,$(THREAD_SOURCES))
 STRESS_OBJECTS := $(patsubst %.c,$(BUILD)/stress/%.o,$(THREAD_SOURCES))
 THREAD_FLAGS   := $(COMMON) -Itests/machine -Imm/x86_64 -Imm -Itests -g
