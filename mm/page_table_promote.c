@@ -8,6 +8,7 @@
 
 struct promote {
     struct ps_walk walk; /* first */
+    unsigned lowest;     /* level of the large leaves that are to be made, or higher ones */
     ps_frame_t tables;   /* that large leaves have replaced; frame 0 ends the list */
     struct ps_tlb_gather *gather;
 };
@@ -16,19 +17,22 @@ struct promote {
 
 /* Bits 52 to 58 of a leaf mean nothing to a processor: six leaves hold a frame number. */
 enum { LINK_ENTRIES = 6, LINK_BITS = 7, LINK_SHIFT = 52 };
+#define LINK_MASK ((uint64_t)127 << LINK_SHIFT)
 
 static void push_live(struct promote *promote, ps_frame_t frame)
 {
     uint64_t *entries = ps_hw_frame(promote->walk.table->machine, frame);
     uint64_t next = promote->tables.number;
 
+    /* Behind the entries of a small geometry anything may stand, an old link as well. */
     for (unsigned i = 0; i < LINK_ENTRIES; i++) {
         uint64_t bits = (next >> (LINK_BITS * i) & 127) << LINK_SHIFT;
         uint64_t old;
 
         do
             old = ps_hw_entry_load(&entries[i]);
-        while (!ps_entry_change(&entries[i], old, old | bits, ps_is_alone(promote->walk.table)));
+        while (!ps_entry_change(&entries[i], old, (old & ~LINK_MASK) | bits,
+                                ps_is_alone(promote->walk.table)));
     }
     promote->tables = frame;
 }
@@ -50,7 +54,10 @@ static ps_frame_t pop_dead(struct promote *promote)
 /* Only tables are of interest, and these when the walk leaves them. */
 static bool promote_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
-    (void)walk;
+    const struct promote *promote = (const struct promote *)(const void *)walk;
+
+    if (piece->level < promote->lowest)
+        ps_piece_skip(piece, piece->count);
     while (piece->count != 0) {
         uint64_t entry = ps_hw_entry_load(piece->entry);
 
@@ -93,9 +100,10 @@ static uint64_t large_leaf(const struct ps_machine *machine, uint64_t small, uns
                                    ps_entry_attr(small, level - 1), level, machine) |
                      (small & PS_ENTRY_TYPED);
 
+    large |= small & PS_ENTRY_USE;
     if (machine->processors > 1)
-        return large | PS_ENTRY_ACCESSED | ((small & PS_ENTRY_WRITABLE) != 0 ? PS_ENTRY_DIRTY : 0);
-    return large | (small & (PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY));
+        large |= PS_ENTRY_ACCESSED | ((small & PS_ENTRY_WRITABLE) != 0 ? PS_ENTRY_DIRTY : 0);
+    return large;
 }
 
 static void promote_leave(struct ps_walk *walk, struct ps_piece *piece,
@@ -126,38 +134,37 @@ static void promote_leave(struct ps_walk *walk, struct ps_piece *piece,
     table->counters.tables--;
 }
 
-/* False when nothing was. */
-static bool promote_tables(struct ps_page_table *table, struct ps_page_range range)
+/* Large leaves of the level `lowest` and above. */
+static void promote_tables(struct ps_page_table *table, struct ps_page_range range, unsigned lowest)
 {
     struct ps_tlb_gather gather;
     struct promote promote = {
         .gather = &gather,
+        .lowest = lowest,
         .walk = {.table = table,
                  .visit = promote_visit,
                  .leave = promote_leave,
                  .leaves_all = true},
     };
-    bool promoted;
 
     ps_tlb_gather_init(&gather, table->machine);
     (void)ps_walk(&promote.walk, range);
-    promoted = ps_gather_flush(table, &gather);
+    (void)ps_gather_flush(table, &gather);
     while (promote.tables.number != 0)
         ps_frames_give_back(table, pop_dead(&promote));
-    return promoted;
 }
 
 void ps_promote_around(struct ps_page_table *table, struct ps_page_range range)
 {
-    unsigned largest = ps_level_largest_leaf(table->machine);
-    bool grows = table->promotes;
+    unsigned largest = table->promotes ? ps_level_largest_leaf(table->machine) : 1;
 
-    for (unsigned level = PS_LEAF_2M; grows && level <= largest; level++) {
+    /* A leaf that has just been mapped may complete a table as well as one that was promoted. */
+    for (unsigned level = PS_LEAF_2M; level <= largest; level++) {
         uint64_t mask = ps_level_pages(level) - 1;
 
         range.first &= ~mask;
         range.last |= mask;
-        grows = promote_tables(table, range);
+        promote_tables(table, range, level);
     }
 }
 
@@ -166,7 +173,7 @@ static ps_status promote_range(struct ps_page_table *table, struct ps_page_range
     ps_status status = ps_check_own(table, range);
 
     if (status == PS_OK)
-        (void)promote_tables(table, range);
+        promote_tables(table, range, PS_LEAF_2M);
     return status;
 }
 

@@ -149,6 +149,17 @@ TABLE_CASE(among_processors_a_large_leaf_counts_as_touched)
     f->sim->machine.processors = 0;
 }
 
+TABLE_CASE(among_processors_what_was_written_before_is_not_forgotten)
+{
+    f->sim->machine.processors = 2;
+    table_map_run(test, f, at(TABLE_LOW, 0), TABLE_FAR, 512, RW, PS_MAP_SMALL);
+    *table_entry(f, at(TABLE_LOW, 5), 1) |= 0x60;
+    EXPECT_OK(ps_page_table_protect(&f->table, at(TABLE_LOW, 0), ps_pages(512), RO));
+    promote(test, f, 0, 512);
+    expect_history(test, f, true, true);
+    f->sim->machine.processors = 0;
+}
+
 /* ---- what is left alone ---- */
 
 static void expect_left_alone(struct test *test, struct table_fixture *f, uint64_t pages)
@@ -278,6 +289,20 @@ TABLE_CASE(the_last_2m_completes_a_gib)
 
 /* ---- what is refused ---- */
 
+/* The same when it is mapped as one leaf, and no table of small ones was promoted before. */
+TABLE_CASE(the_last_2m_leaf_completes_a_gib)
+{
+    EXPECT_OK(ps_page_table_set_promotes(&f->table, true));
+    table_map_run(test, f, at(TABLE_LOW, 0), TABLE_FAR, TABLE_HUGE - 512, RW, 0);
+    table_map_run(test, f, at(TABLE_LOW, TABLE_HUGE - 512), TABLE_FAR + TABLE_HUGE - 512, 512, RW,
+                  0);
+    table_expect(test, f, at(TABLE_LOW, 5), TABLE_FAR + 5, RW, PS_LEAF_1G);
+    EXPECT_OK(ps_page_table_protect(&f->table, at(TABLE_LOW, 512), ps_pages(512), RO));
+    table_expect(test, f, at(TABLE_LOW, 5), TABLE_FAR + 5, RW, PS_LEAF_2M);
+    EXPECT_OK(ps_page_table_protect(&f->table, at(TABLE_LOW, 512), ps_pages(512), RW));
+    table_expect(test, f, at(TABLE_LOW, 5), TABLE_FAR + 5, RW, PS_LEAF_1G);
+}
+
 TABLE_CASE(promotion_refuses_what_the_other_calls_refuse)
 {
     struct ps_page_table none = {0};
@@ -306,6 +331,7 @@ static const struct test_case cases[] = {
     TEST_CASE(promotion_goes_as_far_as_frames_can_be_promised),
     TEST_CASE(a_large_leaf_has_the_history_of_all_small_ones),
     TEST_CASE(among_processors_a_large_leaf_counts_as_touched),
+    TEST_CASE(among_processors_what_was_written_before_is_not_forgotten),
     TEST_CASE(a_table_with_a_hole_is_left_alone),
     TEST_CASE(a_page_that_differs_keeps_its_table),
     TEST_CASE(frames_that_are_not_aligned_are_left_alone),
@@ -315,6 +341,7 @@ static const struct test_case cases[] = {
     TEST_CASE(nobody_walks_through_a_table_that_was_given_back),
     TEST_CASE(the_last_page_completes_a_large_leaf),
     TEST_CASE(the_last_2m_completes_a_gib),
+    TEST_CASE(the_last_2m_leaf_completes_a_gib),
     TEST_CASE(promotion_refuses_what_the_other_calls_refuse),
 };
 
