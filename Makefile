@@ -37,11 +37,11 @@ run: setup-run ## boot the image in QEMU and show its report
 	@$(MAKE) image && python3 scripts/run.py
 
 test: setup-test ## everything that must hold; the last line counts
-	@$(MAKE) -j2 image lib host $(FUZZERS) $(BUILD)/exhaustive_tests $(BUILD)/thread_tests \
-	        $(BUILD)/thread_stress $(BUILD)/coverage/host_tests \
+	@$(MAKE) -j2 image lib host $(FUZZERS) $(BUILD)/exhaustive_tests $(SPACE_TESTS) \
+	        $(BUILD)/thread_tests $(BUILD)/thread_stress $(BUILD)/coverage/host_tests \
 	        $(BUILD)/coverage/thread_tests
-	@python3 scripts/test.py $(foreach part,lint host exhaustive threads stress coverage fuzz bench \
-	        scripts boot audit mutants,"$(part)=$(MAKE) -s test-$(part)")
+	@python3 scripts/test.py $(foreach part,lint host exhaustive tables-2 tables-4 tables-8 threads \
+	        stress coverage fuzz bench scripts boot audit mutants,"$(part)=$(MAKE) -s test-$(part)")
 
 usb: setup-usb ## build/pagestage.img, to be written to a stick
 	@$(MAKE) image && python3 scripts/usb.py
@@ -72,6 +72,13 @@ test-stress: $(BUILD)/thread_stress
 test-coverage: coverage
 
 test-exhaustive: $(BUILD)/exhaustive_tests
+	@$<
+
+# Tables of so many entries.
+test-tables-2: $(BUILD)/space_tests_1
+test-tables-4: $(BUILD)/space_tests_2
+test-tables-8: $(BUILD)/space_tests_3
+test-tables-2 test-tables-4 test-tables-8:
 	@$<
 
 test-fuzz: $(FUZZERS)
@@ -249,7 +256,7 @@ $(BUILD)/memory_map_fuzz: tests/fuzz/memory_map_fuzz.c $(wildcard mm/memory_map*
 # Only the frame pool itself leads the fuzzer.
 FUZZED       := $(patsubst %.c,$(BUILD)/fuzzed/%.o,$(wildcard mm/frame_pool*.c))
 FUZZ_OBJECTS := $(FUZZED) $(patsubst %.c,$(BUILD)/host/%.o,tests/fuzz/frame_pool_fuzz.c mm/sink.c \
-                mm/status.c tests/machine/memory.c $(wildcard mm/memory_map*.c tests/model/*.c))
+                mm/status.c tests/machine/memory.c $(wildcard mm/memory_map*.c tests/model/frame_*.c))
 
 $(BUILD)/frame_pool_fuzz: $(FUZZ_OBJECTS)
 	$(Q)$(CLANG) $(SANITIZE) -fsanitize=fuzzer $^ -o $@
@@ -265,8 +272,8 @@ TINY := -DPS_CHUNK_BITS=2u -DPS_TRACT_BITS=3u -DPS_REGION_BITS=4u \
 EXHAUSTIVE_FLAGS   := $(COMMON) -Itests/machine -Imm/x86_64 -Imm -Itests -O2 -g $(TINY) \
                       -fsanitize=undefined -fno-sanitize-recover=all
 EXHAUSTIVE_OBJECTS := $(patsubst %.c,$(BUILD)/exhaustive/%.o,$(wildcard mm/frame_pool*.c \
-                      mm/memory_map*.c tests/model/*.c tests/exhaustive/*.c) mm/sink.c mm/status.c \
-                      tests/machine/memory.c)
+                      mm/memory_map*.c tests/model/frame_*.c tests/exhaustive/frame_*.c) \
+                      mm/sink.c mm/status.c tests/machine/memory.c)
 
 $(BUILD)/exhaustive_tests: $(EXHAUSTIVE_OBJECTS)
 	$(Q)$(CLANG) -fsanitize=undefined $^ -o $@
@@ -274,6 +281,29 @@ $(BUILD)/exhaustive_tests: $(EXHAUSTIVE_OBJECTS)
 $(BUILD)/exhaustive/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(EXHAUSTIVE_FLAGS) -MMD -c $< -o $@
+
+# ---- and the page tables, with 2, 4 and 8 entries a table ----
+
+SPACE_TESTS   := $(patsubst %,$(BUILD)/space_tests_%,1 2 3)
+SPACE_SOURCES := $(wildcard mm/page_table*.c mm/cache_types*.c mm/range_tree*.c mm/frame_pool*.c \
+                 mm/memory_map*.c tests/model/space_*.c \
+                 tests/exhaustive/space_*.c) mm/access.c mm/sink.c mm/status.c mm/tlb.c \
+                 tests/harness/test.c tests/machine/memory.c tests/machine/mmu.c
+SPACE_FLAGS   := $(COMMON) -Itests/machine -Imm/x86_64 -Imm -Itests -O2 -g -fsanitize=undefined \
+                 -fno-sanitize-recover=all
+SPACE_OBJECTS :=
+
+define SPACE_RULES
+SPACE_OBJECTS += $(patsubst %.c,$(BUILD)/space_$(1)/%.o,$(SPACE_SOURCES))
+
+$(BUILD)/space_tests_$(1): $(patsubst %.c,$(BUILD)/space_$(1)/%.o,$(SPACE_SOURCES))
+	$$(Q)$$(CLANG) -fsanitize=undefined $$^ -o $$@
+
+$(BUILD)/space_$(1)/%.o: %.c Makefile
+	@mkdir -p $$(@D)
+	$$(Q)$$(CLANG) $$(SPACE_FLAGS) -DPS_TABLE_INDEX_BITS=$(1)u -DMMU_INDEX_BITS=$(1)u -MMD -c $$< -o $$@
+endef
+$(foreach n,1 2 3,$(eval $(call SPACE_RULES,$(n))))
 
 # ---- benchmarks: the library as it is shipped, against baselines, on simulated memory ----
 
@@ -322,4 +352,4 @@ clean: ## remove everything that was built
 -include $(LIB_OBJECTS:.o=.d) $(HOST_OBJECTS:.o=.d) $(IMAGE_OBJECTS:.o=.d) \
          $(BENCH_OBJECTS:.o=.d) $(CHECK_OBJECTS:.o=.d) $(THREAD_OBJECTS:.o=.d) \
          $(STRESS_OBJECTS:.o=.d) $(COVERAGE_OBJECTS:.o=.d) $(COVERAGE_THREADS:.o=.d) \
-         $(FUZZ_OBJECTS:.o=.d) $(EXHAUSTIVE_OBJECTS:.o=.d)
+         $(FUZZ_OBJECTS:.o=.d) $(EXHAUSTIVE_OBJECTS:.o=.d) $(SPACE_OBJECTS:.o=.d)

@@ -19,6 +19,11 @@
 #define XD      0x8000000000000000ull
 #define ADDRESS 0x000ffffffffff000ull
 
+/* 512 entries a table; fewer where the library is built with smaller tables. */
+#ifndef MMU_INDEX_BITS
+#define MMU_INDEX_BITS 9u
+#endif
+
 enum { ERROR_P = 1, ERROR_WR = 2, ERROR_US = 4, ERROR_RSVD = 8, ERROR_ID = 16 };
 enum { INVALID_OPCODE = 6 };
 
@@ -42,7 +47,7 @@ struct translation {
 /* A step in a paging-structure cache: all addresses with this prefix continue in `table`. */
 struct step {
     uint64_t number; /* address >> bits */
-    unsigned bits;   /* 21, 30, 39 or 48 */
+    unsigned bits;   /* 21, 30, 39 or 48; in smaller tables fewer */
     uint64_t table;
     struct rights rights;
 };
@@ -187,6 +192,12 @@ static void set_bits(uint64_t *entry, uint64_t value, uint64_t bits)
         (void)__atomic_fetch_or(entry, bits, __ATOMIC_ACQ_REL);
 }
 
+/* Address bits below the index into the page directory, and so on upwards: 12, 21, 30, 39, 48. */
+static unsigned bits_of_level(unsigned level)
+{
+    return 12 + MMU_INDEX_BITS * (level - 1);
+}
+
 /* Bits that must be 0 in this entry; `bits` as in a translation: 12 for a PTE, 21 for a PDE. */
 static uint64_t reserved_in(const struct ps_machine *machine, uint64_t entry, unsigned bits)
 {
@@ -194,7 +205,7 @@ static uint64_t reserved_in(const struct ps_machine *machine, uint64_t entry, un
 
     if (!machine->no_execute)
         reserved |= XD;
-    if (bits >= 39 || (bits == 30 && !machine->gib_leaves))
+    if (bits >= bits_of_level(4) || (bits == bits_of_level(3) && !machine->gib_leaves))
         reserved |= PS;
     else if (bits > 12 && (entry & PS) != 0)
         /* Between the PAT bit and the address of a large page. */
@@ -247,12 +258,12 @@ static void begin_walk(const struct mmu *mmu, const struct processor *cpu, struc
 {
     const struct step *step = find_step(cpu, walk->va);
 
-    walk->bits = mmu->sim->machine.levels == 5 ? 48 : 39;
+    walk->bits = bits_of_level(mmu->sim->machine.levels);
     walk->table = cpu->root;
     walk->rights = (struct rights){true, true, true};
     if (step == NULL)
         return;
-    walk->bits = step->bits - 9;
+    walk->bits = step->bits - MMU_INDEX_BITS;
     walk->table = step->table;
     walk->rights = step->rights;
 }
@@ -278,7 +289,8 @@ static bool walk_down(const struct mmu *mmu, struct processor *cpu, struct walk 
 {
     begin_walk(mmu, cpu, walk);
     for (;;) {
-        uint64_t *entry = entry_at(mmu, walk->table, (unsigned)(walk->va >> walk->bits & 511));
+        unsigned index = (unsigned)(walk->va >> walk->bits) & ((1u << MMU_INDEX_BITS) - 1);
+        uint64_t *entry = entry_at(mmu, walk->table, index);
         uint64_t value = read_entry(entry);
 
         walk->error = 0;
@@ -296,7 +308,7 @@ static bool walk_down(const struct mmu *mmu, struct processor *cpu, struct walk 
         walk->table = value & ADDRESS;
         keep_step(cpu,
                   &(struct step){walk->va >> walk->bits, walk->bits, walk->table, walk->rights});
-        walk->bits -= 9;
+        walk->bits -= MMU_INDEX_BITS;
     }
 }
 
@@ -318,9 +330,10 @@ static bool walk_and_keep(const struct mmu *mmu, struct processor *cpu, struct w
 
 static bool is_canonical(const struct ps_machine *machine, uint64_t va)
 {
-    uint64_t top = va >> (machine->levels == 5 ? 56 : 47);
+    unsigned below_top = bits_of_level(machine->levels + 1u) - 1;
+    uint64_t top = va >> below_top;
 
-    return top == 0 || top == (machine->levels == 5 ? 0xffu : 0x1ffffu);
+    return top == 0 || top == UINT64_MAX >> below_top;
 }
 
 static struct mmu_answer page_fault(const struct mmu *mmu, struct processor *cpu, uint64_t va,
