@@ -246,6 +246,166 @@ static void levels_span_what_the_manual_says(struct test *test)
     EXPECT_EQ(ps_frame_largest(&usual), ((uint64_t)1 << 34) - 1);
 }
 
+/* ---- laws, over all attributes and random frames ---- */
+
+static const struct ps_machine wide = {
+    .physical_bits = 52, .levels = 5, .no_execute = true, .gib_leaves = true};
+static const struct ps_machine *const machines[] = {&usual, &poor, &wide};
+
+/* Every valid leaf of a machine with a random frame and random history; false after the last. */
+struct leaves {
+    const struct ps_machine *machine;
+    struct test_random random;
+    unsigned number;
+    unsigned level;
+    ps_attr_t attr;
+    ps_frame_t frame;
+    uint64_t history;
+    uint64_t entry;
+};
+
+static struct leaves all_leaves(const struct ps_machine *machine)
+{
+    return (struct leaves){.machine = machine, .random = test_random(7), .level = PS_LEVEL_MAX};
+}
+
+static bool next_leaf(struct leaves *leaves)
+{
+    static const uint64_t history[] = {PS_ENTRY_ACCESSED, PS_ENTRY_DIRTY, PS_ENTRY_PERMANENT};
+
+    if (leaves->level >= ps_level_largest_leaf(leaves->machine)) {
+        leaves->level = 0;
+        if (!next_attr(&leaves->number, &leaves->attr))
+            return false;
+    }
+    leaves->level++;
+    leaves->frame = ps_frame(test_random_next(&leaves->random) & ps_frame_largest(leaves->machine) &
+                             ~(ps_level_pages(leaves->level) - 1));
+    leaves->history = 0;
+    for (unsigned i = 0; i < PS_ARRAY_SIZE(history); i++)
+        leaves->history |= test_random_below(&leaves->random, 2) != 0 ? history[i] : 0;
+    leaves->entry = ps_entry_leaf(leaves->frame, leaves->attr, leaves->level, leaves->machine) |
+                    leaves->history;
+    return true;
+}
+
+static void a_leaf_is_its_frame_its_attributes_and_its_history(struct test *test)
+{
+    for (unsigned m = 0; m < PS_ARRAY_SIZE(machines); m++) {
+        struct leaves leaf = all_leaves(machines[m]);
+
+        while (next_leaf(&leaf)) {
+            EXPECT(ps_attr_equal(ps_entry_attr(leaf.entry, leaf.level), leaf.attr));
+            EXPECT_EQ(ps_entry_leaf_frame(leaf.entry, leaf.level).number, leaf.frame.number);
+            EXPECT_EQ(leaf.entry & PS_ENTRY_HISTORY, leaf.history);
+            EXPECT_EQ(ps_entry_reserved_bits(leaf.entry, leaf.level, leaf.machine), 0);
+            EXPECT(ps_entry_is_leaf(leaf.entry, leaf.level));
+            EXPECT(!ps_entry_is_anchored(leaf.entry) && !ps_entry_is_shared(leaf.entry));
+        }
+    }
+}
+
+static void expect_retirement(struct test *test, uint64_t entry)
+{
+    uint64_t retired = ps_entry_retire(entry);
+
+    EXPECT(retired != 0 && ps_entry_is_retired(retired) && !ps_entry_is_present(retired));
+    EXPECT_EQ((retired ^ entry) & PS_ENTRY_FRAME_MASK, PS_ENTRY_FRAME_MASK);
+    EXPECT_EQ(ps_entry_unretire(retired), entry);
+    EXPECT(!ps_entry_is_retired(entry));
+}
+
+static void retiring_inverts_every_frame_and_is_undone(struct test *test)
+{
+    struct test_random random = test_random(8);
+
+    for (unsigned m = 0; m < PS_ARRAY_SIZE(machines); m++) {
+        struct leaves leaf = all_leaves(machines[m]);
+
+        while (next_leaf(&leaf))
+            expect_retirement(test, leaf.entry);
+    }
+    for (uint64_t used = 0; used <= PS_TABLE_ENTRIES; used++) {
+        ps_frame_t frame = ps_frame(test_random_next(&random) & ps_frame_largest(&wide));
+        uint64_t entry = ps_entry_with_used(ps_entry_table(frame), used);
+
+        expect_retirement(test, entry);
+        EXPECT(ps_entry_is_retired_table(ps_entry_retire(entry), 2));
+        EXPECT_EQ(ps_entry_used(ps_entry_retire(entry)), used);
+        EXPECT_EQ(ps_entry_table_frame(entry).number, frame.number);
+    }
+}
+
+/* Piece by piece, as the walker fills a table with them. */
+static void every_piece_of_a_cut_means_what_the_leaf_meant_there(struct test *test)
+{
+    for (unsigned m = 0; m < PS_ARRAY_SIZE(machines); m++) {
+        struct leaves leaf = all_leaves(machines[m]);
+
+        while (next_leaf(&leaf)) {
+            unsigned below = leaf.level - 1;
+            uint64_t pages = below == 0 ? 0 : ps_level_pages(below);
+
+            for (uint64_t i = 0; below != 0 && i < PS_TABLE_ENTRIES; i++) {
+                uint64_t piece = ps_entry_cut(leaf.entry, leaf.level, leaf.machine) +
+                                 (i * pages << PS_PAGE_SHIFT);
+
+                EXPECT_EQ(piece, ps_entry_leaf(ps_frame_add(leaf.frame, i * pages), leaf.attr,
+                                               below, leaf.machine) |
+                                     leaf.history);
+                EXPECT_EQ(ps_entry_leaf_page(piece, below, i * pages).number,
+                          ps_entry_leaf_page(leaf.entry, leaf.level, i * pages).number);
+            }
+        }
+    }
+}
+
+/* From every attribute to every other one, at every level. */
+static void the_last_change_of_attributes_counts(struct test *test)
+{
+    struct leaves leaf = all_leaves(&usual);
+
+    while (next_leaf(&leaf)) {
+        unsigned number = 0;
+        ps_attr_t attr;
+
+        while (next_attr(&number, &attr)) {
+            uint64_t changed = ps_entry_with_attr(leaf.entry, attr, leaf.level, &usual);
+
+            EXPECT_EQ(changed, ps_entry_leaf(leaf.frame, attr, leaf.level, &usual) | leaf.history);
+            EXPECT_EQ(ps_entry_with_attr(changed, attr, leaf.level, &usual), changed);
+            EXPECT_EQ(ps_entry_with_attr(changed, leaf.attr, leaf.level, &usual), leaf.entry);
+        }
+    }
+}
+
+/* From the manual's tables: which bits of a leaf of `level` must be 0. */
+static bool is_reserved(const struct ps_machine *machine, unsigned level, unsigned bit)
+{
+    if (bit >= machine->physical_bits && bit < 52)
+        return true;
+    if (bit == 63)
+        return !machine->no_execute;
+    if (bit == 7)
+        return level > 3 || (level == 3 && !machine->gib_leaves);
+    return level > 1 && level <= ps_level_largest_leaf(machine) && bit > 12 && bit < 3 + 9 * level;
+}
+
+static void exactly_the_reserved_bits_are_reserved(struct test *test)
+{
+    for (unsigned m = 0; m < PS_ARRAY_SIZE(machines); m++)
+        for (unsigned level = 1; level <= PS_LEVEL_MAX; level++)
+            for (unsigned bit = 0; bit < 64; bit++) {
+                uint64_t large = level > 1 && bit != 7 ? PS_ENTRY_LARGE : 0;
+                uint64_t entry = PS_ENTRY_PRESENT | large | (uint64_t)1 << bit;
+                uint64_t found = ps_entry_reserved_bits(entry, level, machines[m]);
+
+                if (level > ps_level_largest_leaf(machines[m]))
+                    found &= ~large;
+                EXPECT_EQ(found, is_reserved(machines[m], level, bit) ? (uint64_t)1 << bit : 0);
+            }
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(attributes_and_frame_come_back),
     TEST_CASE(a_leaf_is_a_leaf_and_nothing_else),
@@ -261,6 +421,11 @@ static const struct test_case cases[] = {
     TEST_CASE(settled_means_that_the_processor_has_nothing_left_to_set),
     TEST_CASE(reserved_bits_are_found),
     TEST_CASE(levels_span_what_the_manual_says),
+    TEST_CASE(a_leaf_is_its_frame_its_attributes_and_its_history),
+    TEST_CASE(retiring_inverts_every_frame_and_is_undone),
+    TEST_CASE(every_piece_of_a_cut_means_what_the_leaf_meant_there),
+    TEST_CASE(the_last_change_of_attributes_counts),
+    TEST_CASE(exactly_the_reserved_bits_are_reserved),
 };
 
 const struct test_suite suite_entry = TEST_SUITE("entry", cases);
