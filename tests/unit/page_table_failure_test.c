@@ -1,5 +1,7 @@
 #include "page_table_fixture.h"
 
+#include <string.h>
+
 /*
  * Frames run out at every possible moment: the 1st, the 2nd, the 3rd request fails, once and
  * for good. A call that fails has changed nothing; one that cannot fail does not notice.
@@ -43,6 +45,19 @@ static ps_status map_run_of_all_sizes(struct table_fixture *f)
                                  ps_pages(TABLE_HUGE + 1500), RX, 0);
 }
 
+static ps_status map_run_small(struct table_fixture *f)
+{
+    return ps_page_table_map_run(&f->table, at(TABLE_LOW, 2 * TABLE_HUGE - 700),
+                                 ps_frame(TABLE_FAR), ps_pages(2000), RW, PS_MAP_SMALL);
+}
+
+static ps_status map_run_permanent(struct table_fixture *f)
+{
+    return ps_page_table_map_run(&f->table, at(TABLE_LOW, 2 * TABLE_HUGE - 700),
+                                 ps_frame(TABLE_FAR + TABLE_HUGE - 700),
+                                 ps_pages(TABLE_HUGE + 1500), RW, PS_MAP_PERMANENT);
+}
+
 static ps_status upgrade_over_leaves(struct table_fixture *f)
 {
     static ps_frame_t frames[1500];
@@ -84,6 +99,8 @@ static ps_status unmap_huge(struct table_fixture *f)
 static const struct attempt attempts[] = {
     {"map scattered frames", nothing, map_scattered, true},
     {"map a run of all sizes", some_leaves, map_run_of_all_sizes, true},
+    {"map a run of small leaves", some_leaves, map_run_small, true},
+    {"map a run of permanent leaves", some_leaves, map_run_permanent, true},
     {"upgrade", some_leaves, upgrade_over_leaves, true},
     {"skip", some_leaves, skip_over_leaves, true},
     {"anchor", nothing, anchor_four, true},
@@ -143,6 +160,32 @@ TABLE_CASE(each_request_failing_once_changes_nothing)
     try_all(test, f, false);
 }
 
+TABLE_CASE(each_request_failing_once_changes_nothing_in_five_levels, .flags = SIM_FIVE_LEVELS)
+{
+    try_all(test, f, false);
+}
+
+TABLE_CASE(each_request_failing_for_good_changes_nothing_in_five_levels, .flags = SIM_FIVE_LEVELS)
+{
+    try_all(test, f, true);
+}
+
+TABLE_CASE(a_table_whose_root_is_refused_was_not_created)
+{
+    const struct ps_page_table none = {0};
+    struct table_state before = table_state(f);
+
+    for (unsigned for_good = 0; for_good < 2; for_good++) {
+        ps_frame_pool_fail_after(&f->pool, 0, for_good != 0);
+        EXPECT_STATUS(ps_page_table_create(&f->other, &f->sim->machine, &f->pool), PS_NO_MEMORY);
+        ps_frame_pool_fail_after(&f->pool, UINT64_MAX, false);
+        EXPECT(memcmp(&f->other, &none, sizeof(none)) == 0);
+        table_expect_unchanged(test, f, &before);
+    }
+    EXPECT_OK(ps_page_table_create(&f->other, &f->sim->machine, &f->pool));
+    EXPECT_OK(ps_page_table_destroy(&f->other));
+}
+
 TABLE_CASE(each_request_failing_for_good_changes_nothing)
 {
     try_all(test, f, true);
@@ -198,6 +241,9 @@ TABLE_CASE(giving_back_never_needs_a_frame)
 static const struct test_case cases[] = {
     TEST_CASE(each_request_failing_once_changes_nothing),
     TEST_CASE(each_request_failing_for_good_changes_nothing),
+    TEST_CASE(each_request_failing_once_changes_nothing_in_five_levels),
+    TEST_CASE(each_request_failing_for_good_changes_nothing_in_five_levels),
+    TEST_CASE(a_table_whose_root_is_refused_was_not_created),
     TEST_CASE(every_number_of_free_frames_is_enough_or_changes_nothing),
     TEST_CASE(giving_back_never_needs_a_frame),
 };
