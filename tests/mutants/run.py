@@ -26,8 +26,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = ROOT / (os.environ.get("BUILD") or "build")
 COPY = BUILD / "mutants"
-BUILT = ["image", "host", "lib", "threads", "stress", "host_tests", "thread_tests", "thread_stress",
-         "libpagestage.a", "BOOTX64.EFI", "BOOTX64.debug"]
+BUILT = ["image", "host", "lib", "threads", "stress", "space_1", "host_tests", "thread_tests",
+         "thread_stress", "space_tests_1", "libpagestage.a", "BOOTX64.EFI", "BOOTX64.debug"]
 WORKERS = 2
 DEADLINE = 240
 
