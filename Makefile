@@ -21,7 +21,7 @@ HW       := $(wildcard mm/x86_64/*.c)
 FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search frame_pool_chunks frame_pool_units \
             frame_pool_sets frame_pool_books page_table page_table_walk page_table_map page_table_unmap \
             page_table_change page_table_single tlb virtual_allocator virtual_extents \
-            range_tree range_tree_find range_tree_balance range_tree_change range_tree_gap
+            range_tree range_tree_find range_tree_summary
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \
         screenshot mutants fuzz format clean setup-run setup-test setup-usb setup-debug FORCE
@@ -37,11 +37,12 @@ run: setup-run ## boot the image in QEMU and show its report
 	@$(MAKE) image && python3 scripts/run.py
 
 test: setup-test ## everything that must hold; the last line counts
-	@$(MAKE) -j2 image lib host $(FUZZERS) $(BUILD)/exhaustive_tests $(SPACE_TESTS) \
-	        $(BUILD)/thread_tests $(BUILD)/thread_stress $(BUILD)/coverage/host_tests \
-	        $(BUILD)/coverage/thread_tests
-	@python3 scripts/test.py $(foreach part,lint host exhaustive tables-2 tables-4 tables-8 threads \
-	        stress coverage fuzz bench scripts boot audit mutants,"$(part)=$(MAKE) -s test-$(part)")
+	@$(MAKE) -j2 image lib host $(FUZZERS) $(BUILD)/exhaustive_tests \
+	        $(BUILD)/exhaustive_tree_tests $(SPACE_TESTS) $(BUILD)/thread_tests \
+	        $(BUILD)/thread_stress $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests
+	@python3 scripts/test.py $(foreach part,lint host exhaustive exhaustive-tree tables-2 tables-4 \
+	        tables-8 threads stress coverage fuzz bench scripts boot audit \
+	        mutants,"$(part)=$(MAKE) -s test-$(part)")
 
 usb: setup-usb ## build/pagestage.img, to be written to a stick
 	@$(MAKE) image && python3 scripts/usb.py
@@ -72,6 +73,9 @@ test-stress: $(BUILD)/thread_stress
 test-coverage: coverage
 
 test-exhaustive: $(BUILD)/exhaustive_tests
+	@$<
+
+test-exhaustive-tree: $(BUILD)/exhaustive_tree_tests
 	@$<
 
 # Tables of so many entries.
@@ -203,7 +207,8 @@ $(BUILD)/host/%.o: %.c Makefile
 # ---- several processors: with ThreadSanitizer, and as it is shipped, for real reordering ----
 
 THREAD_SOURCES := $(wildcard mm/frame_pool*.c mm/memory_map*.c mm/page_table*.c mm/range_tree*.c \
-                  tests/threads/*.c tests/harness/*.c) mm/access.c mm/cache_types.c mm/sink.c mm/status.c mm/tlb.c tests/machine/memory.c
+                  tests/threads/*.c tests/harness/*.c) mm/access.c mm/cache_types.c mm/sink.c \
+                  mm/status.c mm/tlb.c tests/machine/memory.c
 THREAD_OBJECTS := $(patsubst %.c,$(BUILD)/threads/%.o,$(THREAD_SOURCES))
 STRESS_OBJECTS := $(patsubst %.c,$(BUILD)/stress/%.o,$(THREAD_SOURCES))
 THREAD_FLAGS   := $(COMMON) -Itests/machine -Imm/x86_64 -Imm -Itests -g
@@ -227,15 +232,16 @@ $(BUILD)/stress/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(GCC) $(THREAD_FLAGS) -O2 -MMD -c $< -o $@
 
-# ---- coverage: the host's tests with the frame pool counted ----
+# ---- coverage: the host's tests with the frame pool and the range tree counted ----
 
-COVERED          := $(wildcard mm/frame_pool*.c)
+COVERED          := $(wildcard mm/frame_pool*.c mm/range_tree*.c)
 COVERAGE_OBJECTS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(COVERED))
 COVERAGE_THREADS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(THREAD_SOURCES))
 COVERAGE         := -fprofile-instr-generate -fcoverage-mapping
 
-coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of the frame pool, by the tests
-	@python3 scripts/coverage.py $< frame_pool -_model/ + $(BUILD)/coverage/thread_tests frame_pool_ -threads/
+coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of the frame pool and the range tree
+	@python3 scripts/coverage.py $< frame_pool -_model/ + $< range_tree -_model/ + \
+	        $(BUILD)/coverage/thread_tests frame_pool_ -threads/
 
 $(BUILD)/coverage/host_tests: $(COVERAGE_OBJECTS) \
                               $(filter-out $(COVERED:%.c=$(BUILD)/host/%.o),$(HOST_OBJECTS))
@@ -265,7 +271,7 @@ $(BUILD)/fuzzed/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(HOST_FLAGS) -fsanitize=fuzzer-no-link -MMD -c $< -o $@
 
-# ---- the exhaustive search: the frame pool in a tiny geometry ----
+# ---- the exhaustive searches: in a tiny geometry ----
 
 TINY := -DPS_CHUNK_BITS=2u -DPS_TRACT_BITS=3u -DPS_REGION_BITS=4u \
         '-DPS_FRAMES_LOW=((uint64_t)2)' '-DPS_FRAMES_4GIB=((uint64_t)32)'
@@ -281,6 +287,21 @@ $(BUILD)/exhaustive_tests: $(EXHAUSTIVE_OBJECTS)
 $(BUILD)/exhaustive/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(EXHAUSTIVE_FLAGS) -MMD -c $< -o $@
+
+# The same for the range tree, whose nodes hold three ranges; the pool below it is the real one.
+TINY_TREE    := -DPS_RANGE_TREE_LEAF=3u -DPS_RANGE_TREE_INNER=4u -DPS_RANGE_TREE_WINDOW=2u
+TREE_SOURCES := $(wildcard mm/range_tree*.c) tests/model/range_driver.c \
+                tests/exhaustive/range_tree_exhaustive.c
+TREE_OBJECTS := $(patsubst %.c,$(BUILD)/exhaustive_tree/%.o,$(TREE_SOURCES) mm/sink.c mm/status.c \
+                tests/machine/memory.c $(wildcard mm/frame_pool*.c mm/memory_map*.c))
+
+$(BUILD)/exhaustive_tree_tests: $(TREE_OBJECTS)
+	$(Q)$(CLANG) -fsanitize=undefined $^ -o $@
+
+$(BUILD)/exhaustive_tree/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out $(TINY),$(EXHAUSTIVE_FLAGS)) $(TINY_TREE) -fsanitize=integer \
+	        -fno-sanitize=unsigned-shift-base -MMD -c $< -o $@
 
 # ---- and the page tables, with 2, 4 and 8 entries a table ----
 
@@ -352,4 +373,5 @@ clean: ## remove everything that was built
 -include $(LIB_OBJECTS:.o=.d) $(HOST_OBJECTS:.o=.d) $(IMAGE_OBJECTS:.o=.d) \
          $(BENCH_OBJECTS:.o=.d) $(CHECK_OBJECTS:.o=.d) $(THREAD_OBJECTS:.o=.d) \
          $(STRESS_OBJECTS:.o=.d) $(COVERAGE_OBJECTS:.o=.d) $(COVERAGE_THREADS:.o=.d) \
-         $(FUZZ_OBJECTS:.o=.d) $(EXHAUSTIVE_OBJECTS:.o=.d) $(SPACE_OBJECTS:.o=.d)
+         $(FUZZ_OBJECTS:.o=.d) $(EXHAUSTIVE_OBJECTS:.o=.d) $(TREE_OBJECTS:.o=.d) \
+         $(SPACE_OBJECTS:.o=.d)

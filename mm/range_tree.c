@@ -75,7 +75,7 @@ static bool overlaps(const struct ps_range_path *path, const struct ps_range *ra
 /* The first leaf, of a tree without one: the first range follows at once. */
 static ps_status plant(struct ps_range_tree *tree)
 {
-    ps_status status = ps_range_cover(tree, ps_max(tree->reserved, 1));
+    ps_status status = ps_range_provide(tree, 1);
 
     if (status == PS_OK) {
         tree->root = ps_range_node_take(tree, 0);
@@ -118,7 +118,7 @@ ps_status ps_range_tree_insert(struct ps_range_tree *tree, const struct ps_range
     if (overlaps(&path, range))
         return PS_ALREADY_EXISTS;
     if (path.node[0]->count == LEAF) {
-        ps_status status = ps_range_cover(tree, ps_max(tree->reserved, 1));
+        ps_status status = ps_range_provide(tree, 1);
 
         if (status != PS_OK)
             return status;
@@ -126,7 +126,7 @@ ps_status ps_range_tree_insert(struct ps_range_tree *tree, const struct ps_range
     }
     ps_range_put(path.node[0], path.index[0], range);
     tree->count++;
-    ps_range_refresh(tree, &path, 0);
+    ps_range_refresh_put(tree, &path);
     ps_range_used(tree, 1);
     return PS_OK;
 }
@@ -147,7 +147,10 @@ bool ps_range_tree_erase(struct ps_range_tree *tree, uint64_t first, struct ps_r
         *erased = range;
     ps_range_cut(path.node[0], path.index[0]);
     tree->count--;
-    ps_range_settle(tree, &path);
+    if (ps_range_is_settled(&path))
+        ps_range_refresh_cut(tree, &path);
+    else
+        ps_range_settle(tree, &path);
     return true;
 }
 

@@ -14,70 +14,6 @@ static unsigned capacity_of(unsigned level)
     return level == 0 ? LEAF : INNER;
 }
 
-/* ---- what a parent knows of its children ---- */
-
-struct summary {
-    uint64_t high;
-    uint64_t low;
-    uint64_t gap;
-};
-
-static struct summary leaf_summary(const struct ps_range_node *leaf)
-{
-    const uint64_t *last = leaf->words + LEAF_LAST;
-    const uint64_t *first = leaf->words + LEAF_FIRST;
-    uint64_t gap = 0;
-
-    for (uint64_t i = 1; i < leaf->count; i++)
-        gap = ps_max(gap, first[i] - last[i - 1] - 1);
-    return (struct summary){last[leaf->count - 1], first[0], gap};
-}
-
-static struct summary inner_summary(const struct ps_range_node *inner)
-{
-    const uint64_t *high = inner->words + INNER_HIGH;
-    const uint64_t *low = inner->words + INNER_LOW;
-    uint64_t gap = inner->words[INNER_GAP];
-
-    for (uint64_t i = 1; i < inner->count; i++)
-        gap = ps_max(gap, ps_max(inner->words[INNER_GAP + i], low[i] - high[i - 1] - 1));
-    return (struct summary){high[inner->count - 1], low[0], gap};
-}
-
-static struct summary summary_of(const struct ps_range_node *node, unsigned level)
-{
-    return level == 0 ? leaf_summary(node) : inner_summary(node);
-}
-
-/* False: the parent knew that already. */
-static bool write_summary(struct ps_range_node *parent, unsigned index, const struct summary *now)
-{
-    uint64_t *words = parent->words + index;
-    bool changed = words[INNER_HIGH] != now->high || words[INNER_LOW] != now->low ||
-                   words[INNER_GAP] != now->gap;
-
-    words[INNER_HIGH] = now->high;
-    words[INNER_LOW] = now->low;
-    words[INNER_GAP] = now->gap;
-    return changed;
-}
-
-void ps_range_refresh(struct ps_range_tree *tree, const struct ps_range_path *path, unsigned level)
-{
-    struct summary now = summary_of(path->node[level], level);
-
-    for (level++; level < tree->height; level++) {
-        struct ps_range_node *parent = path->node[level];
-
-        if (!write_summary(parent, path->index[level], &now))
-            return;
-        now = inner_summary(parent);
-    }
-    tree->high = now.high;
-    tree->low = now.low;
-    tree->gap = now.gap;
-}
-
 /* ---- moving entries between neighbours ---- */
 
 static uint64_t *column(struct ps_range_node *node, unsigned level, unsigned number)
@@ -204,9 +140,9 @@ static void open_window(const struct ps_range_tree *tree, struct ps_range_node *
 static void write_window(const struct window *window, struct ps_range_node *parent, unsigned level)
 {
     for (unsigned i = 0; i < window->nodes; i++) {
-        struct summary now = summary_of(window->node[i], level);
+        struct ps_range_summary now = ps_range_summary_of(window->node[i], level);
 
-        (void)write_summary(parent, window->first + i, &now);
+        (void)ps_range_write_summary(parent, window->first + i, &now);
     }
 }
 

@@ -84,7 +84,8 @@ struct cut {
     unsigned to; /* exclusive */
     unsigned pieces;
     struct ps_range piece[3];
-    bool more; /* the next leaf is concerned as well: then there is a lower piece at most */
+    bool solid; /* what was there had no gaps, and neither has what comes: bounds and gaps stay */
+    bool more;  /* the next leaf is concerned as well: then there is a lower piece at most */
 };
 
 static void add_piece(struct cut *cut, uint64_t first, uint64_t last, uint64_t value)
@@ -103,31 +104,50 @@ static bool goes_on(const struct ps_range_tree *tree, const struct ps_range_node
            next.first <= order->last;
 }
 
-static void plan_cut(const struct ps_range_tree *tree, const struct ps_range_path *path,
-                     const struct order *order, struct cut *cut)
+/* The ranges that an order concerns touch, and it ends neither before nor after them. */
+static bool is_solid(const struct ps_range_node *leaf, const struct cut *cut,
+                     const struct order *order)
 {
-    const struct ps_range_node *leaf = path->node[0];
-    struct ps_range lowest;
-    struct ps_range highest;
+    const uint64_t *first = leaf->words + LEAF_FIRST;
+    const uint64_t *last = leaf->words + LEAF_LAST;
 
-    *cut = (struct cut){.from = path->index[0], .to = path->index[0]};
-    while (cut->to < leaf->count && leaf->words[LEAF_FIRST + cut->to] <= order->last)
-        cut->to++;
-    if (cut->to > cut->from) {
-        lowest = ps_range_entry(leaf, cut->from);
-        if (lowest.first < order->first)
-            add_piece(cut, lowest.first, order->first - 1, lowest.value);
-    }
-    cut->more = cut->to == leaf->count && goes_on(tree, leaf, order);
+    for (unsigned i = cut->from + 1; i < cut->to; i++)
+        if (first[i] - last[i - 1] != 1)
+            return false;
+    return first[cut->from] <= order->first && last[cut->to - 1] >= order->last;
+}
+
+/* What is left of the ranges that reach in, and between that the new one, in order. */
+static void plan_pieces(const struct ps_range_node *leaf, const struct order *order,
+                        struct cut *cut)
+{
+    struct ps_range lowest = ps_range_entry(leaf, cut->from);
+    struct ps_range highest = ps_range_entry(leaf, cut->to - 1);
+
+    if (lowest.first < order->first)
+        add_piece(cut, lowest.first, order->first - 1, lowest.value);
     if (cut->more)
         return;
     if (order->range != NULL)
         add_piece(cut, order->first, order->last, order->range->value);
-    if (cut->to > cut->from) {
-        highest = ps_range_entry(leaf, cut->to - 1);
-        if (highest.last > order->last)
-            add_piece(cut, order->last + 1, highest.last, highest.value);
-    }
+    if (highest.last > order->last)
+        add_piece(cut, order->last + 1, highest.last, highest.value);
+    cut->solid = order->range != NULL && is_solid(leaf, cut, order);
+}
+
+static void plan_cut(const struct ps_range_tree *tree, const struct ps_range_path *path,
+                     const struct order *order, struct cut *cut)
+{
+    const struct ps_range_node *leaf = path->node[0];
+
+    *cut = (struct cut){.from = path->index[0], .to = path->index[0]};
+    while (cut->to < leaf->count && leaf->words[LEAF_FIRST + cut->to] <= order->last)
+        cut->to++;
+    cut->more = cut->to == leaf->count && goes_on(tree, leaf, order);
+    if (cut->to > cut->from)
+        plan_pieces(leaf, order, cut);
+    else if (order->range != NULL)
+        add_piece(cut, order->first, order->last, order->range->value);
 }
 
 /* Entries that the leaf has more afterwards. */
@@ -156,9 +176,9 @@ static void carry_out(struct ps_range_tree *tree, const struct ps_range_path *pa
     for (unsigned i = kept; i < removed; i++)
         ps_range_cut(leaf, cut->from + kept);
     tree->count = tree->count + cut->pieces - removed;
-    if (removed > cut->pieces)
+    if (removed > cut->pieces && !ps_range_is_settled(path))
         ps_range_settle(tree, path);
-    else
+    else if (!cut->solid)
         ps_range_refresh(tree, path, 0);
 }
 
@@ -178,6 +198,15 @@ static void split_entry(struct ps_range_tree *tree, const struct ps_range_path *
     ps_range_refresh(tree, path, 0);
 }
 
+/* The way to where the order begins, and what is to be done there. How many entries are added. */
+static unsigned plan(const struct ps_range_tree *tree, const struct order *order,
+                     struct ps_range_path *path, struct cut *cut)
+{
+    ps_range_descend(tree, order->first, path);
+    plan_cut(tree, path, order, cut);
+    return added_by(cut);
+}
+
 /*
  * One step, after which the order is carried out, or what is left of it concerns less. How many
  * inserts it was. Nodes for all of the order are at hand.
@@ -186,17 +215,13 @@ static unsigned step(struct ps_range_tree *tree, const struct order *order, bool
 {
     struct ps_range_path path;
     struct cut cut;
-    unsigned added;
+    unsigned added = plan(tree, order, &path, &cut);
 
-    ps_range_descend(tree, order->first, &path);
-    plan_cut(tree, &path, order, &cut);
-    added = added_by(&cut);
     if (path.node[0]->count + added <= LEAF) {
         carry_out(tree, &path, &cut);
         *done = !cut.more;
         return added;
     }
-    *done = false;
     if (path.node[0]->count == LEAF) {
         ps_range_find_room(tree, order->first, &path);
         return 0;
@@ -206,35 +231,36 @@ static unsigned step(struct ps_range_tree *tree, const struct order *order, bool
     return 1;
 }
 
-/* Whether more nodes may be needed than those that there are. */
-static bool may_need_nodes(const struct ps_range_tree *tree, const struct order *order)
+/* In several steps, for which memory is seen to first. */
+static ps_status apply_slowly(struct ps_range_tree *tree, const struct order *order, bool needs)
 {
-    struct ps_range_path path;
-    struct cut cut;
-
-    ps_range_descend(tree, order->first, &path);
-    plan_cut(tree, &path, order, &cut);
-    return cut.more ? order->range != NULL : path.node[0]->count + added_by(&cut) > LEAF;
-}
-
-static ps_status apply(struct ps_range_tree *tree, const struct order *order)
-{
+    uint64_t inserts = !needs ? 0 : order->range != NULL ? 2 : 1;
     uint64_t reserved = tree->reserved;
+    ps_status status = ps_range_provide(tree, inserts);
     uint64_t added = 0;
     bool done = false;
 
-    if (may_need_nodes(tree, order)) {
-        uint64_t inserts = ps_max(reserved, order->range != NULL ? 2 : 1);
-        ps_status status = ps_range_cover(tree, inserts);
-
-        if (status != PS_OK)
-            return status;
-        tree->reserved = inserts; /* what is erased on the way does not go back to the pool */
-    }
+    if (status != PS_OK)
+        return status;
+    /* What becomes free on the way must not go back to the pool. */
+    tree->reserved = ps_max(reserved, inserts);
     while (!done)
         added += step(tree, order, &done);
     tree->reserved = reserved - ps_min(reserved, added);
     ps_range_trim(tree);
+    return PS_OK;
+}
+
+static ps_status apply(struct ps_range_tree *tree, const struct order *order)
+{
+    struct ps_range_path path;
+    struct cut cut;
+    unsigned added = plan(tree, order, &path, &cut);
+
+    if (cut.more || path.node[0]->count + added > LEAF)
+        return apply_slowly(tree, order, !cut.more || order->range != NULL);
+    carry_out(tree, &path, &cut);
+    ps_range_used(tree, added);
     return PS_OK;
 }
 
@@ -273,7 +299,7 @@ ps_status ps_range_tree_split(struct ps_range_tree *tree, uint64_t key, uint64_t
     if (path.node[0]->words[LEAF_FIRST + path.index[0]] == key)
         return PS_INVALID_ARGS;
     if (path.node[0]->count == LEAF) {
-        ps_status status = ps_range_cover(tree, ps_max(tree->reserved, 1));
+        ps_status status = ps_range_provide(tree, 1);
 
         if (status != PS_OK)
             return status;

@@ -1,12 +1,36 @@
 #include "range_tree_private.h"
 
+/*
+ * The same as ps_range_rank(), where it is known that not all keys are below `key`: in fewer
+ * instructions, as lookups that do not wait for each other run side by side.
+ */
+static inline unsigned rank_within(const uint64_t *keys, unsigned capacity, uint64_t key)
+{
+    unsigned line = 0;
+    unsigned rank;
+
+    for (unsigned i = 7; i + 1 < PS_RANGE_KEYS(capacity); i += 8)
+        line += keys[i] < key ? 8u : 0u;
+    keys += line;
+    rank = (keys[1] < key ? 2u : 0u) + (keys[3] < key ? 2u : 0u) + (keys[5] < key ? 2u : 0u);
+    return line + rank + (keys[rank] < key ? 1u : 0u);
+}
+
+static inline unsigned leaf_rank(const struct ps_range_node *leaf, uint64_t key)
+{
+    return rank_within(leaf->words + LEAF_LAST, LEAF, key);
+}
+
 /* The leaf with the first range that ends at `key` or after it; there must be one. */
-static const struct ps_range_node *leaf_of(const struct ps_range_tree *tree, uint64_t key)
+static inline const struct ps_range_node *leaf_of(const struct ps_range_tree *tree, uint64_t key)
 {
     const struct ps_range_node *node = ps_range_node(tree, tree->root);
 
-    for (unsigned level = tree->height - 1; level > 0; level--)
-        node = ps_range_node(tree, node->words[INNER_CHILD + ps_range_inner_rank(node, key)]);
+    for (unsigned level = tree->height - 1; level > 0; level--) {
+        unsigned child = rank_within(node->words + INNER_HIGH, INNER, key);
+
+        node = ps_range_node(tree, node->words[INNER_CHILD + child]);
+    }
     return node;
 }
 
@@ -27,8 +51,10 @@ bool ps_range_tree_find(const struct ps_range_tree *tree, uint64_t key, struct p
     if (tree == NULL || ps_range_is_above(tree, key))
         return false;
     leaf = leaf_of(tree, key);
-    index = ps_range_leaf_rank(leaf, key);
-    return leaf->words[LEAF_FIRST + index] <= key && tell(leaf, index, range);
+    index = leaf_rank(leaf, key);
+    if (leaf->words[LEAF_FIRST + index] > key)
+        return false;
+    return tell(leaf, index, range);
 }
 
 bool ps_range_tree_next(const struct ps_range_tree *tree, uint64_t key, struct ps_range *range)
@@ -38,7 +64,7 @@ bool ps_range_tree_next(const struct ps_range_tree *tree, uint64_t key, struct p
     if (tree == NULL || ps_range_is_above(tree, key))
         return false;
     leaf = leaf_of(tree, key);
-    return tell(leaf, ps_range_leaf_rank(leaf, key), range);
+    return tell(leaf, leaf_rank(leaf, key), range);
 }
 
 /* How many of the sorted `count` keys are at most `key`. */
@@ -83,7 +109,7 @@ static bool enter_leaf(struct ps_range_cursor *cursor)
         return false;
     leaf = leaf_of(tree, cursor->key);
     cursor->leaf = leaf;
-    cursor->index = ps_range_leaf_rank(leaf, cursor->key);
+    cursor->index = leaf_rank(leaf, cursor->key);
     cursor->count = (uint32_t)leaf->count;
     cursor->done = leaf->words[LEAF_LAST + leaf->count - 1] == tree->high;
     cursor->key = cursor->done ? 0 : leaf->words[LEAF_LAST + leaf->count - 1] + 1;

@@ -47,12 +47,12 @@ static bool gap_down(const struct ps_range_tree *tree, uint64_t reference, unsig
     const uint64_t *first = node->words + (level == 0 ? (unsigned)LEAF_FIRST : (unsigned)INNER_LOW);
     uint64_t rank = level == 0 ? ps_range_leaf_rank(node, to) : ps_range_inner_rank(node, to);
 
-    /* That entry ends at `to` or after it: the gap before it may be the one. */
+    /* The entry of that rank ends at `to` or after it, those before do not. */
     for (uint64_t i = ps_min(rank + 1, node->count); i > 0; i--) {
         if (level > 0 && node->words[INNER_GAP + i - 1] >= need &&
             gap_down(tree, node->words[INNER_CHILD + i - 1], level - 1, to, need, gap))
             return true;
-        if (i > 1 && last[i - 2] < to && is_gap(last[i - 2], first[i - 1], need, gap))
+        if (i > 1 && is_gap(last[i - 2], first[i - 1], need, gap))
             return true;
     }
     return false;
@@ -141,30 +141,42 @@ static bool search_between(const struct ps_range_tree *tree, const struct ps_gap
     return false;
 }
 
-/* In the order in which it says where to look: see the header. */
+/*
+ * Only gaps in which there is an aligned place wherever they begin. That is no overflow: there are
+ * so many gaps of the smaller size that it is below 2^60, and the alignment is at most 2^63.
+ */
+static bool search_surely(const struct ps_range_tree *tree, const struct ps_gap_request *request,
+                          const struct search *from, uint64_t *first)
+{
+    struct search sure = {from->need + (ps_max(request->align, 1) - 1), from->at, UINT64_MAX};
+
+    return search_between(tree, request, &sure, first);
+}
+
+/* The numbers that a gap between two ranges must have. */
+static bool need_between(const struct ps_gap_request *request, uint64_t *need)
+{
+    return ps_add(request->size, request->before, need) && ps_add(*need, request->after, need);
+}
+
+/* In the order that the header tells. */
 static bool search_all(const struct ps_range_tree *tree, const struct ps_gap_request *request,
                        uint64_t *first)
 {
-    struct search nearest = {0, request->highest ? request->high : request->low, CANDIDATES};
-    struct search sure;
-    bool possible = tree->height != 0 && ps_add(request->size, request->before, &nearest.need) &&
-                    ps_add(nearest.need, request->after, &nearest.need);
+    struct search search = {0, request->highest ? request->high : request->low, CANDIDATES};
 
-    if (place_at_end(tree, request, request->highest, first) ||
-        (possible && search_between(tree, request, &nearest, first)))
+    if (place_at_end(tree, request, request->highest, first))
         return true;
-    if (possible && nearest.left == 0) {
-        sure = (struct search){0, nearest.at, UINT64_MAX};
-        if (ps_add(nearest.need, request->align - 1, &sure.need) &&
-            search_between(tree, request, &sure, first))
-            return true;
-    }
-    if (place_at_end(tree, request, !request->highest, first))
+    if (tree->height == 0 || !need_between(request, &search.need))
+        return place_at_end(tree, request, !request->highest, first);
+    if (search_between(tree, request, &search, first) ||
+        (search.left == 0 && search_surely(tree, request, &search, first)) ||
+        place_at_end(tree, request, !request->highest, first))
         return true;
-    if (!possible || nearest.left != 0)
+    if (search.left != 0)
         return false;
-    nearest.left = UINT64_MAX;
-    return search_between(tree, request, &nearest, first);
+    search.left = UINT64_MAX;
+    return search_between(tree, request, &search, first);
 }
 
 ps_status ps_range_tree_find_gap(const struct ps_range_tree *tree,

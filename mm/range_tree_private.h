@@ -21,19 +21,25 @@
 
 #include "hw.h"
 
-/* Geometry: entries of a leaf and of an inner node. */
+/*
+ * Geometry: entries of a leaf and of an inner node. With these, five nodes fill a frame, and three
+ * levels hold 10 000 ranges. Larger nodes spare a level now and then and make each change slower.
+ */
 #ifndef PS_RANGE_TREE_LEAF
-#define PS_RANGE_TREE_LEAF 23u
+#define PS_RANGE_TREE_LEAF 32u
 #endif
 #ifndef PS_RANGE_TREE_INNER
-#define PS_RANGE_TREE_INNER 16u
+#define PS_RANGE_TREE_INNER 24u
 #endif
 /* How many neighbours share before one is added. */
 #ifndef PS_RANGE_TREE_WINDOW
-#define PS_RANGE_TREE_WINDOW 3u
+#define PS_RANGE_TREE_WINDOW 4u
 #endif
 
-_Static_assert(PS_RANGE_TREE_LEAF >= 2 && PS_RANGE_TREE_INNER >= 4, "halves are nodes");
+_Static_assert(PS_RANGE_TREE_INNER >= 4, "the halves of a node are nodes");
+_Static_assert(PS_RANGE_TREE_WINDOW >= 2 && PS_RANGE_TREE_WINDOW < PS_RANGE_TREE_LEAF &&
+                   PS_RANGE_TREE_WINDOW < PS_RANGE_TREE_INNER,
+               "with one node more, each of the full ones gets a free place");
 
 /* The length of the first column. */
 #define PS_RANGE_KEYS(capacity) (((capacity) + 7u) / 8u * 8u)
@@ -59,14 +65,14 @@ enum {
     LEAF_WORDS = PS_RANGE_WORDS(LEAF, LEAF_COLUMNS),
     INNER_WORDS = PS_RANGE_WORDS(INNER, INNER_COLUMNS),
     MOST_WORDS = LEAF_WORDS > INNER_WORDS ? LEAF_WORDS : INNER_WORDS,
-    NODE_WORDS = (MOST_WORDS + 7u) / 8u * 8u,
     HEAD_WORDS = 8,
     FRAME_WORDS = 512,
-    NODES = (FRAME_WORDS - HEAD_WORDS) / NODE_WORDS, /* in a frame */
+    NODES = (FRAME_WORDS - HEAD_WORDS) / MOST_WORDS, /* in a frame; they share all of it */
+    NODE_WORDS = (FRAME_WORDS - HEAD_WORDS) / NODES,
 
     /*
-     * Inner nodes but those at the right and the left edge are at least half full, so even nodes
-     * of 576 bytes that fill 2^52 bytes are fewer levels.
+     * Of a tree whose nodes fill 2^52 bytes: inner nodes are at least half full, but for those at
+     * the right and the left edge.
      */
     LEVELS = 32,
 };
@@ -106,8 +112,10 @@ static inline struct ps_range_node *ps_range_node(const struct ps_range_tree *tr
 }
 
 /*
- * How many of the keys are below `key`. All lines of the column are looked at once and then one
- * of them as a whole: without a jump that could be predicted wrongly. `capacity` is a constant.
+ * How many of the keys are below `key`: which line of 8 keys, all lines being looked at at once,
+ * and then which of the 8. Without a jump that could be predicted wrongly, and without a read that
+ * waits for another but once; halving the 8 takes fewer instructions and more time. `capacity` is
+ * a constant.
  */
 static inline unsigned ps_range_rank(const uint64_t *keys, unsigned capacity, uint64_t key)
 {
@@ -195,6 +203,15 @@ static inline uint64_t ps_range_need(const struct ps_range_tree *tree, uint64_t 
 /* Take frames until there are spare nodes for that many inserts: all or none. PS_NO_MEMORY. */
 PS_MUST_CHECK ps_status ps_range_cover(struct ps_range_tree *tree, uint64_t inserts);
 
+/*
+ * Nodes for inserts that follow at once, be it those that were reserved. Once reserved, no more
+ * is asked for: the tree may have become higher, but that was thought of.
+ */
+PS_MUST_CHECK static inline ps_status ps_range_provide(struct ps_range_tree *tree, uint64_t inserts)
+{
+    return tree->reserved >= inserts ? PS_OK : ps_range_cover(tree, inserts);
+}
+
 /* Give back the frames that are not needed for what is reserved and one insert more. */
 void ps_range_trim(struct ps_range_tree *tree);
 
@@ -205,18 +222,43 @@ void ps_range_node_give(struct ps_range_tree *tree, uint64_t reference);
 /* All nodes. */
 void ps_range_nodes_give(struct ps_range_tree *tree);
 
-/* ---- keeping the shape: range_tree_balance.c ---- */
+/* ---- what nodes know: range_tree_summary.c ---- */
+
+/* What a node should know of one below it. */
+struct ps_range_summary {
+    uint64_t high;
+    uint64_t low;
+    uint64_t gap;
+};
+
+struct ps_range_summary ps_range_summary_of(const struct ps_range_node *node, unsigned level);
+
+/* False: the parent knew that already. */
+bool ps_range_write_summary(struct ps_range_node *parent, unsigned index,
+                            const struct ps_range_summary *now);
 
 /*
  * Node `level` of the path has changed: correct what the nodes above know of it.
  */
 void ps_range_refresh(struct ps_range_tree *tree, const struct ps_range_path *path, unsigned level);
 
+/* An entry was put in the leaf of the path, or cut out of it: the same, mostly at once. */
+void ps_range_refresh_put(struct ps_range_tree *tree, const struct ps_range_path *path);
+void ps_range_refresh_cut(struct ps_range_tree *tree, const struct ps_range_path *path);
+
+/* ---- keeping the shape: range_tree_balance.c ---- */
+
 /*
  * The leaf of the path is full. One step towards room in it: the path is to be looked up again
  * afterwards. At most `height + 1` steps and nodes. `key` is what is to be inserted.
  */
 void ps_range_make_room(struct ps_range_tree *tree, const struct ps_range_path *path, uint64_t key);
+
+/* The leaf of the path has lost entries. True: it has enough, and only needs a refresh. */
+static inline bool ps_range_is_settled(const struct ps_range_path *path)
+{
+    return path->node[0]->count >= LEAF / 2;
+}
 
 /* The leaf of the path has lost entries: join nodes, then refresh. */
 void ps_range_settle(struct ps_range_tree *tree, const struct ps_range_path *path);

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""How much of the frame pool the host's tests reach. Prints TAP, one result a file.
+"""How much of some parts of the library the host's tests reach. Prints TAP, one result a file.
 
 usage: coverage.py PROGRAM PART OF A NAME [-PART OF A NAME ...] [+ PROGRAM ...]
 
-The programs were built with the frame pool's sources counted. Each is run for the cases whose names
-contain the part, and none of those behind a minus: what random work reaches, nobody has stated.
+The parts are the frame pool and the range tree; the programs were built with their sources
+counted. Each is run for the cases whose names contain the part, and none of those behind a minus:
+what random work reaches, nobody has stated.
 A file fails when one of its functions is never called, or when a branch never goes one of its two
 ways, unless a comment on that line, or right before the statement, says why that cannot be:
 
@@ -25,6 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / (os.environ.get("BUILD") or "build") / "coverage"
 COV = os.environ.get("LLVM_COV") or "llvm-cov"
 PROFDATA = os.environ.get("LLVM_PROFDATA") or "llvm-profdata"
+NOUNS = ("frame_pool", "range_tree")
 DEADLINE = 120  # seconds for one program
 BRANCH = re.compile(r"\s*\|\s+Branch \((\d+):(\d+)\): \[(?:True: (\S+), False: (\S+)|Folded.*)\]")
 HEADING = re.compile(r"(/\S+):")
@@ -153,7 +155,7 @@ def files(counts, programs):
     functions = uncalled(exported)
     for entry in sorted(exported["files"], key=lambda entry: entry["filename"]):
         path = entry["filename"]
-        if pathlib.Path(path).match("mm/frame_pool*.[ch]"):
+        if any(pathlib.Path(path).match(f"mm/{noun}*.[ch]") for noun in NOUNS):
             yield File(path, entry["summary"]["lines"], found.get(path, {}),
                        functions.get(path, []))
 

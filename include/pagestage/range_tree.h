@@ -17,7 +17,7 @@
  *
  * Memory. Nodes are pieces of frames of the pool, with the tag that the caller gave. No call
  * allocates from anywhere else. A tree without ranges and reservations has none; one of many
- * ranges takes about 31 bytes a range when they came in any order, 27 when they came in order,
+ * ranges takes about 31 bytes a range when they came in any order, 28 when they came in order,
  * and, after many were erased, at most about twice that. Frames without a node in use go back to
  * the pool at once, but for as many as one insert may need.
  *
@@ -178,8 +178,8 @@ PS_MUST_CHECK ps_status ps_range_tree_clear(struct ps_range_tree *tree, uint64_t
  * where ps_range_tree_split(), set_value and merge would need one each.
  * On failure nothing changed.
  * PS_INVALID_ARGS  first > last
- * PS_NO_MEMORY     it may count as two inserts, and uses up as many reservations as there are
- *                  more ranges afterwards
+ * PS_NO_MEMORY     it may count as two inserts; of reservations it uses up no more than two, and
+ *                  at least as many as there are more ranges afterwards
  * Cost: O(log n + ranges inside).
  */
 PS_MUST_CHECK ps_status ps_range_tree_replace(struct ps_range_tree *tree,

@@ -31,6 +31,13 @@ const struct test_suite *const unit_suites[] = {
     &suite_frame_pool_quarantine,
     &suite_frame_pool_exclusive,
     &suite_frame_pool_corner,
+    /* the range tree */
+    &suite_range_tree,
+    &suite_range_tree_change,
+    &suite_range_tree_gap,
+    &suite_range_tree_check,
+    &suite_range_tree_failure,
+    &suite_range_tree_model,
     /* page tables */
     &suite_entry,
     &suite_tlb,
