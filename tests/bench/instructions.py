@@ -16,7 +16,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / (os.environ.get("BUILD") or "build")
-FIELDS = (("ours", "lifo", "buddy", "bitmap", "floor"), ("ours", "walker", "ident", "floor"))
+FIELDS = (("ours", "lifo", "buddy", "bitmap", "floor"), ("ours", "walker", "ident", "floor"),
+          ("ours", "binary", "nodes"))
 
 
 def count(program, arguments):
@@ -43,7 +44,7 @@ def main():
     if not phases:
         sys.exit("instructions.py: nothing was counted; valgrind's headers were not there?")
     print("# instructions per operation; frame_pool: 256 MiB of frames, half of them taken;")
-    print("# page_table: per leaf; a string instruction counts once for each word")
+    print("# range_tree: 10k ranges; page_table: per leaf; a string instruction counts once for each word")
     field = ()
     with open(BUILD / "bench_instructions.jsonl", "w") as out:
         for phase, counts in phases.items():

@@ -16,7 +16,8 @@
 #include "bench.h"
 #include "bench_suites.h"
 
-static const struct bench_suite *const suites[] = {&bench_frame_pool, &bench_page_table};
+static const struct bench_suite *const suites[] = {&bench_frame_pool, &bench_page_table,
+                                                   &bench_range_tree};
 
 struct options {
     const char *only[16];
