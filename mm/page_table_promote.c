@@ -15,23 +15,18 @@ struct promote {
 
 /* ---- a list of tables that processors still walk through ---- */
 
-/* Bits 52 to 58 of a leaf mean nothing to a processor: six leaves hold a frame number. */
-enum { LINK_ENTRIES = 6, LINK_BITS = 7, LINK_SHIFT = 52 };
-#define LINK_MASK ((uint64_t)127 << LINK_SHIFT)
-
 static void push_live(struct promote *promote, ps_frame_t frame)
 {
     uint64_t *entries = ps_hw_frame(promote->walk.table->machine, frame);
     uint64_t next = promote->tables.number;
 
     /* Behind the entries of a small geometry anything may stand, an old link as well. */
-    for (unsigned i = 0; i < LINK_ENTRIES; i++) {
-        uint64_t bits = (next >> (LINK_BITS * i) & 127) << LINK_SHIFT;
+    for (unsigned i = 0; i < PS_ENTRY_LINKS; i++) {
         uint64_t old;
 
         do
             old = ps_hw_entry_load(&entries[i]);
-        while (!ps_entry_change(&entries[i], old, (old & ~LINK_MASK) | bits,
+        while (!ps_entry_change(&entries[i], old, ps_entry_with_link(old, next, i),
                                 ps_is_alone(promote->walk.table)));
     }
     promote->tables = frame;
@@ -43,8 +38,8 @@ static ps_frame_t pop_dead(struct promote *promote)
     const uint64_t *entries = ps_hw_frame(promote->walk.table->machine, frame);
     uint64_t next = 0;
 
-    for (unsigned i = 0; i < LINK_ENTRIES; i++)
-        next |= (entries[i] >> LINK_SHIFT & 127) << (LINK_BITS * i);
+    for (unsigned i = 0; i < PS_ENTRY_LINKS; i++)
+        next |= ps_entry_link(entries[i], i);
     promote->tables = ps_frame(next);
     return frame;
 }

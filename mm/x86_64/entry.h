@@ -283,6 +283,24 @@ static inline uint64_t ps_entry_cut(uint64_t entry, unsigned level,
            (entry & PS_ENTRY_HISTORY);
 }
 
+/*
+ * Bits 52 to 58 of a leaf mean nothing to a processor. So many leaves hold a number of 42 bits:
+ * leaf `i` seven of them.
+ */
+enum { PS_ENTRY_LINKS = 6 };
+
+static inline uint64_t ps_entry_with_link(uint64_t leaf, uint64_t number, unsigned i)
+{
+    const uint64_t mask = 127;
+
+    return (leaf & ~(mask << 52)) | (number >> (7 * i) & mask) << 52;
+}
+
+static inline uint64_t ps_entry_link(uint64_t leaf, unsigned i)
+{
+    return (leaf >> 52 & 127) << (7 * i);
+}
+
 /* Every bit that a processor could still set in this leaf is set: it will not write to it. */
 static inline bool ps_entry_is_settled(uint64_t entry)
 {
