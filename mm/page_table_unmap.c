@@ -245,8 +245,8 @@ static void free_table(struct ps_page_table *table, struct ps_piece *piece, ps_f
 {
     ps_hw_entry_store(piece->entry, 0);
     piece->removed++;
-    ps_frames_give_back(table, frame);
     table->counters.tables--;
+    ps_frames_give_back(table, frame);
 }
 
 static void release_leaf(struct sweep *sweep, uint64_t leaf, unsigned level)

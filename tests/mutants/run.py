@@ -104,7 +104,8 @@ def try_defect(tree, patch):
         apply(tree, patch, "-R")
     if not noticed:
         return patch.stem, [f"not noticed by {head['caught-by']}: {head['defect']}"]
-    return patch.stem, ["does not compile"] if b" error: " in log.read_bytes() else []
+    broken = re.search(rb"\d: (fatal )?error: ", log.read_bytes())
+    return patch.stem, ["does not compile"] if broken else []
 
 
 def main():

@@ -53,6 +53,37 @@ POOL_CASE(promises_add_up_to_what_is_available, POOL_SMALL)
     EXPECT_OK(promise(f, 2));
 }
 
+/* What came back by quick calls is known to nobody else yet. */
+POOL_CASE(frames_that_have_just_come_back_can_be_promised, POOL_SMALL)
+{
+    uint64_t frames[400];
+
+    for (size_t i = 0; i < PS_ARRAY_SIZE(frames); i++)
+        EXPECT_OK(single(f, 0, &frames[i]));
+    EXPECT_OK(promise(f, 1));
+    for (size_t i = 350; i < PS_ARRAY_SIZE(frames); i++)
+        EXPECT_OK(ps_frame_pool_free(&f->pool, ps_frame(frames[i]), ps_pages(1)));
+    EXPECT_OK(promise(f, SMALL_SINGLES - 351));
+    expect_promised(test, f, SMALL_SINGLES - 350, SMALL_SINGLES - 350);
+}
+
+/* The last promised frame is no quick call's, and may have to be cleared as well. */
+POOL_CASE(every_promised_frame_can_be_had_cleared, POOL_SMALL)
+{
+    ps_frame_t frames[2] = {{0}};
+
+    EXPECT_OK(promise(f, 2));
+    for (size_t i = 0; i < PS_ARRAY_SIZE(frames); i++) {
+        const uint8_t *bytes;
+
+        EXPECT_OK(
+            ps_frame_pool_alloc_promised(&f->pool, PS_FRAME_TABLE, PS_FRAME_ZERO, &frames[i]));
+        bytes = ps_hw_frame(&f->sim->machine, frames[i]);
+        EXPECT(bytes[0] == 0 && memcmp(bytes, bytes + 1, PS_PAGE_SIZE - 1) == 0);
+    }
+    expect_promised(test, f, 0, SMALL_SINGLES - 2);
+}
+
 POOL_CASE(more_than_is_promised_is_not_given_back, POOL_SMALL)
 {
     EXPECT_REFUSED(unpromise(f, 1), PS_INVALID_ARGS);
@@ -352,6 +383,8 @@ POOL_CASE(memory_that_is_added_keeps_a_promise_too, POOL_SMALL,
 static const struct test_case cases[] = {
     TEST_CASE(a_promise_takes_no_frame),
     TEST_CASE(promises_add_up_to_what_is_available),
+    TEST_CASE(frames_that_have_just_come_back_can_be_promised),
+    TEST_CASE(every_promised_frame_can_be_had_cleared),
     TEST_CASE(more_than_is_promised_is_not_given_back),
     TEST_CASE(no_pool_promises_nothing),
     TEST_CASE(a_promised_frame_is_asked_for_properly),

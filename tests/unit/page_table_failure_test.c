@@ -51,6 +51,13 @@ static ps_status map_run_small(struct table_fixture *f)
                                  ps_frame(TABLE_FAR), ps_pages(2000), RW, PS_MAP_SMALL);
 }
 
+/* More tables than are asked for at once. */
+static ps_status map_run_of_many_tables(struct table_fixture *f)
+{
+    return ps_page_table_map_run(&f->table, at(TABLE_LOW, 2 * TABLE_HUGE), ps_frame(TABLE_FAR),
+                                 ps_pages(70 * TABLE_LARGE), RW, PS_MAP_SMALL);
+}
+
 static ps_status map_run_permanent(struct table_fixture *f)
 {
     return ps_page_table_map_run(&f->table, at(TABLE_LOW, 2 * TABLE_HUGE - 700),
@@ -100,6 +107,7 @@ static const struct attempt attempts[] = {
     {"map scattered frames", nothing, map_scattered, true},
     {"map a run of all sizes", some_leaves, map_run_of_all_sizes, true},
     {"map a run of small leaves", some_leaves, map_run_small, true},
+    {"map a run of many tables", some_leaves, map_run_of_many_tables, true},
     {"map a run of permanent leaves", some_leaves, map_run_permanent, true},
     {"upgrade", some_leaves, upgrade_over_leaves, true},
     {"skip", some_leaves, skip_over_leaves, true},
