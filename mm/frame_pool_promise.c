@@ -35,7 +35,7 @@ static void use_up(struct ps_frame_pool *pool, uint64_t frames)
  */
 static bool promise_quickly(struct ps_frame_pool *pool, uint64_t frames)
 {
-    if (!pool->plain || pool->promised == 0 || frames > pool->gets || frames > pool->granted)
+    if (!pool->plain || pool->promised == 0 || frames > ps_min(pool->gets, pool->granted))
         return false;
     pool->gets -= frames;
     pool->granted -= frames;
