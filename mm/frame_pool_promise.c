@@ -104,23 +104,6 @@ static uint64_t take_promised(struct ps_frame_pool *pool, enum ps_frame_tag tag)
     return frame.number;
 }
 
-/*
- * Where nothing else limits quick calls either, the frame is one more that they may take. False,
- * with nothing changed, when it is not as simple as that.
- */
-static bool alloc_quickly(struct ps_frame_pool *pool, enum ps_frame_tag tag, unsigned flags,
-                          ps_frame_t *frame)
-{
-    if (!unpromise_quickly(pool, 1))
-        return false;
-    /* defensive: a frame that was promised is available. */
-    if (ps_frame_pool_alloc(pool, PS_FRAME_4K, tag, flags, frame) != PS_OK) {
-        (void)promise_quickly(pool, 1);
-        return false;
-    }
-    return true;
-}
-
 ps_status ps_frame_pool_alloc_promised(struct ps_frame_pool *pool, enum ps_frame_tag tag,
                                        unsigned flags, ps_frame_t *frame)
 {
@@ -132,8 +115,6 @@ ps_status ps_frame_pool_alloc_promised(struct ps_frame_pool *pool, enum ps_frame
     if ((unsigned)tag <= PS_FRAME_DAMAGED || (unsigned)tag >= PS_FRAME_TAG_COUNT ||
         (flags & ~(unsigned)PS_FRAME_ZERO) != 0 || frame == NULL)
         return PS_INVALID_ARGS;
-    if (alloc_quickly(pool, tag, flags, frame))
-        return PS_OK;
     ps_pool_enter(pool);
     if (pool->promised == 0)
         status = PS_BAD_STATE;
