@@ -10,7 +10,7 @@
  * only a locked write is sure not to lose. In used leaves both are set.
  *
  * Ours makes large leaves of two kinds, and is measured with both: permanent ones, and cuttable
- * ones with a deposit, which no baseline has. 4 TiB of cuttable leaves would touch gigabytes.
+ * ones with promised frames, which no baseline has.
  */
 #include "bench_suites.h"
 #include "frame_baseline.h"
@@ -382,7 +382,7 @@ static struct bench_batch cut_some(struct player *player, enum phase phase, unsi
     return batch;
 }
 
-/* In several goes: the deposit of a 1 GiB leaf is 2 MiB. */
+/* In several goes: to cut a 1 GiB leaf 513 frames are promised. */
 static void play_cuts(struct player *player)
 {
     struct bench_batch sum = {0};

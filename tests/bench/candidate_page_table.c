@@ -7,7 +7,7 @@
 #include "hw/hw.h"
 #include "page_loops.h"
 
-/* Frames for tables and deposits; what the leaves map needs no memory. */
+/* Frames for tables and promises; what the leaves map needs no memory. */
 #define SPAN (PS_GIB / 4 >> PS_PAGE_SHIFT)
 
 enum { FIRST = 256, JUNK = 0xa5 };

@@ -133,7 +133,7 @@ static void forget_all(struct table_fixture *f)
     mmu_invalidate(f->mmu, 1, &(struct ps_invalidation){.global = true});
 }
 
-/* Neither tables nor deposits may go back to the pool before the round. */
+/* Neither tables nor promised frames may go back to the pool before the round. */
 static void expect_nothing_freed(struct watch *watch)
 {
     struct test *test = watch->test;
