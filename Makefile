@@ -10,7 +10,7 @@ VERSION     := 0.1
 V           ?=
 Q           := $(if $(V),,@)
 export BUILD
-FUZZERS      = $(BUILD)/memory_map_fuzz $(BUILD)/frame_pool_fuzz
+FUZZERS      = $(BUILD)/memory_map_fuzz $(BUILD)/frame_pool_fuzz $(BUILD)/page_table_fuzz
 
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wpointer-arith -Wwrite-strings -Wswitch-enum
@@ -86,7 +86,7 @@ test-tables-2 test-tables-4 test-tables-8:
 	@$<
 
 test-fuzz: $(FUZZERS)
-	@python3 scripts/replay.py memory_map frame_pool
+	@python3 scripts/replay.py memory_map frame_pool page_table
 
 test-bench: bench-check
 
@@ -104,12 +104,14 @@ test-mutants: mutants
 mutants: ## seeded defects: each must make a part of the tests fail
 	@python3 tests/mutants/run.py
 
-fuzz: $(FUZZERS) ## two minutes of libFuzzer on the memory map, and two on the frame pool
-	@mkdir -p $(BUILD)/fuzz/memory_map $(BUILD)/fuzz/frame_pool
+fuzz: $(FUZZERS) ## two minutes of libFuzzer on each: memory map, frame pool, page tables
+	@mkdir -p $(BUILD)/fuzz/memory_map $(BUILD)/fuzz/frame_pool $(BUILD)/fuzz/page_table
 	$(BUILD)/memory_map_fuzz -max_total_time=120 -max_len=1500 $(BUILD)/fuzz/memory_map \
 	        tests/fuzz/corpus/memory_map
 	$(BUILD)/frame_pool_fuzz -max_total_time=120 -max_len=800 $(BUILD)/fuzz/frame_pool \
 	        tests/fuzz/corpus/frame_pool
+	$(BUILD)/page_table_fuzz -max_total_time=120 -max_len=600 $(BUILD)/fuzz/page_table \
+	        tests/fuzz/corpus/page_table
 
 # ---- the library, as a freestanding ELF archive ----
 
@@ -271,6 +273,21 @@ $(BUILD)/fuzzed/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(HOST_FLAGS) -fsanitize=fuzzer-no-link -MMD -c $< -o $@
 
+# Only the page tables themselves lead the fuzzer; they have four entries.
+FUZZED_SPACE       := $(patsubst %.c,$(BUILD)/fuzzed_space/%.o,$(wildcard mm/page_table*.c mm/tlb.c))
+FUZZ_SPACE_OBJECTS := $(FUZZED_SPACE) $(patsubst %.c,$(BUILD)/space_2/%.o,mm/access.c mm/sink.c \
+                      mm/status.c tests/fuzz/page_table_fuzz.c tests/machine/memory.c \
+                      tests/machine/mmu.c $(wildcard mm/cache_types*.c mm/range_tree*.c \
+                      mm/frame_pool*.c mm/memory_map*.c tests/model/space_*.c))
+
+$(BUILD)/page_table_fuzz: $(FUZZ_SPACE_OBJECTS)
+	$(Q)$(CLANG) -fsanitize=undefined,fuzzer $^ -o $@
+
+$(BUILD)/fuzzed_space/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(SPACE_FLAGS) -DPS_TABLE_INDEX_BITS=2u -DMMU_INDEX_BITS=2u \
+	        -fsanitize=fuzzer-no-link -MMD -c $< -o $@
+
 # ---- the exhaustive searches: in a tiny geometry ----
 
 TINY := -DPS_CHUNK_BITS=2u -DPS_TRACT_BITS=3u -DPS_REGION_BITS=4u \
@@ -374,4 +391,4 @@ clean: ## remove everything that was built
          $(BENCH_OBJECTS:.o=.d) $(CHECK_OBJECTS:.o=.d) $(THREAD_OBJECTS:.o=.d) \
          $(STRESS_OBJECTS:.o=.d) $(COVERAGE_OBJECTS:.o=.d) $(COVERAGE_THREADS:.o=.d) \
          $(FUZZ_OBJECTS:.o=.d) $(EXHAUSTIVE_OBJECTS:.o=.d) $(TREE_OBJECTS:.o=.d) \
-         $(SPACE_OBJECTS:.o=.d)
+         $(SPACE_OBJECTS:.o=.d) $(FUZZ_SPACE_OBJECTS:.o=.d)
