@@ -9,7 +9,7 @@ static uint32_t find(uint64_t offset)
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (symbols[middle].address <= offset)
+        if (symbol_addresses[middle] <= offset)
             low = middle + 1;
         else
             high = middle;
@@ -33,13 +33,16 @@ bool symbol_is_code(uint64_t address)
 
 void symbol_print(const struct ps_sink *sink, uint64_t address)
 {
-    const struct symbol *symbol;
+    const char *name = symbol_names;
+    uint32_t number;
 
     if (!symbol_is_code(address)) {
         ps_print(sink, "0x%" PS_PRIx, address);
         return;
     }
-    symbol = &symbols[find(offset_of(address))];
-    ps_print(sink, "%s+0x%" PS_PRIx, symbol_names + symbol->name,
-             offset_of(address) - symbol->address);
+    number = find(offset_of(address));
+    for (uint32_t i = 0; i < number; i++)
+        while (*name++ != '\0')
+            continue;
+    ps_print(sink, "%s+0x%" PS_PRIx, name, offset_of(address) - symbol_addresses[number]);
 }

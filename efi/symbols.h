@@ -7,14 +7,9 @@
 
 #include <pagestage/sink.h>
 
-struct symbol {
-    uint32_t address; /* from the image's base */
-    uint32_t name;    /* offset in symbol_names */
-};
-
-extern const struct symbol symbols[]; /* in order of address */
+extern const uint32_t symbol_addresses[]; /* from the image's base, in ascending order */
 extern const uint32_t symbol_count;
-extern const char symbol_names[];
+extern const char symbol_names[];      /* in the same order, a zero byte behind each */
 extern const uint32_t symbol_code_end; /* first address behind the code; 0 without a table */
 
 /* First byte of the image, where the firmware loaded it. */

@@ -40,14 +40,10 @@ def code_end(image):
 
 
 def source(symbols, end):
-    names = b""
-    rows = []
-    for address, name in symbols:
-        rows.append(f"    {{0x{address:x}, {len(names)}}},")
-        names += name.encode() + b"\0"
+    rows = [f"    0x{address:x}," for address, _ in symbols]
     text = "".join(f"    \"{name}\\0\"\n" for _, name in symbols)
     return ("#include \"symbols.h\"\n\n"
-            "const struct symbol symbols[] = {\n" + "\n".join(rows or ["    {0, 0},"]) + "\n};\n"
+            "const uint32_t symbol_addresses[] = {\n" + "\n".join(rows or ["    0,"]) + "\n};\n"
             f"const uint32_t symbol_count = {len(symbols)};\n"
             f"const uint32_t symbol_code_end = 0x{end:x};\n"
             "const char symbol_names[] =\n" + (text or "    \"\"\n") + "    ;\n")
