@@ -287,6 +287,14 @@ void *ps_stage_pointer(const struct ps_stage *stage, const void *pointer)
     return ps_hw_moved(&stage->machine, pointer);
 }
 
+static void begin_step(struct ps_stage *stage, const struct ps_stage_request *request,
+                       const char *step)
+{
+    stage->step = step;
+    if (request->progress != NULL)
+        request->progress(request->progress_context, stage);
+}
+
 /* When it succeeds, physical memory is reached through the direct map from here on. */
 static ps_status switch_over(struct ps_stage *stage, const struct ps_stage_request *request)
 {
@@ -315,11 +323,11 @@ static ps_status switch_and_allocate(struct ps_stage *stage, const struct ps_sta
 
     if (status != PS_OK)
         return status;
-    stage->step = "load the new root";
+    begin_step(stage, request, "load the new root");
     status = switch_over(stage, request);
     if (status != PS_OK)
         return status;
-    stage->step = "build the virtual allocator";
+    begin_step(stage, request, "build the virtual allocator");
     status = ps_frame_pool_free(&stage->pool, books, ps_pages(1));
     if (status != PS_OK)
         return status;
@@ -336,23 +344,23 @@ ps_status ps_stage_take_over(struct ps_stage *stage, const struct ps_stage_reque
     if (stage->step != NULL)
         return PS_BAD_STATE;
     stage->machine = request->machine;
-    stage->step = "check the request";
+    begin_step(stage, request, "check the request");
     status = check_request(request);
     if (status != PS_OK)
         return status;
-    stage->step = "normalise the memory map";
+    begin_step(stage, request, "normalise the memory map");
     status = build_map(stage, request);
     if (status != PS_OK)
         return status;
-    stage->step = "build the frame pool";
+    begin_step(stage, request, "build the frame pool");
     status = ps_frame_pool_init(&stage->pool, &stage->machine, &stage->map);
     if (status != PS_OK)
         return status;
-    stage->step = "build the page tables";
+    begin_step(stage, request, "build the page tables");
     status = build_space(stage, request);
     if (status != PS_OK)
         return status;
-    stage->step = "build the virtual allocator";
+    begin_step(stage, request, "build the virtual allocator");
     status = switch_and_allocate(stage, request);
     if (status == PS_OK)
         stage->step = "done";

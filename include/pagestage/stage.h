@@ -74,6 +74,14 @@ struct ps_stage_request {
      */
     ps_status (*enter_root)(void *context, struct ps_stage *stage);
     void *enter_context;
+
+    /*
+     * NULL, or told of each step as it begins: stage->step names it. Only to look at: the layers
+     * that earlier steps built can be asked, and nothing may be changed. For progress, and for
+     * measuring what a step costs.
+     */
+    void (*progress)(void *context, const struct ps_stage *stage);
+    void *progress_context;
 };
 
 /* Ranges that the stage adds to a map: image, framebuffer, and some for the embedder. */

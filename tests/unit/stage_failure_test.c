@@ -215,6 +215,52 @@ STAGE_CASE(an_embedder_that_cannot_enter_the_root_is_believed, .not_taken_over =
     }
 }
 
+/* ---- progress ---- */
+
+struct told {
+    const char *steps[16];
+    size_t count;
+    size_t without_frames; /* steps that began before the first frame could be had */
+};
+
+static void note_step(void *context, const struct ps_stage *stage)
+{
+    struct told *told = context;
+    struct ps_frame_pool_snapshot frames;
+
+    /* The pool is asked as an embedder would ask it: the call takes a pool that may change. */
+    ps_frame_pool_snapshot((struct ps_frame_pool *)(uintptr_t)&stage->pool, &frames);
+    told->without_frames += frames.available == 0;
+    if (told->count < PS_ARRAY_SIZE(told->steps))
+        told->steps[told->count++] = stage->step;
+}
+
+STAGE_CASE(each_step_is_told_as_it_begins, .not_taken_over = true)
+{
+    static const char *const wanted[] = {"check the request",           "normalise the memory map",
+                                         "build the frame pool",        "build the page tables",
+                                         "build the virtual allocator", "load the new root",
+                                         "build the virtual allocator"};
+    struct told told = {.count = 0};
+    ps_status refusal = PS_NO_SPACE;
+
+    f->request.progress = note_step;
+    f->request.progress_context = &told;
+    f->request.enter_root = refuse_to_enter;
+    f->request.enter_context = &refusal;
+    EXPECT_STATUS(stage_take_over(f), PS_NO_SPACE);
+    EXPECT_EQ(told.count, 6);
+    EXPECT_TEXT(told.steps[5], f->stage->step);
+    f->request.enter_root = NULL;
+    told = (struct told){.count = 0};
+    REQUIRE_OK(stage_take_over(f));
+    REQUIRE(told.count == PS_ARRAY_SIZE(wanted));
+    for (size_t i = 0; i < PS_ARRAY_SIZE(wanted); i++)
+        EXPECT_TEXT(told.steps[i], wanted[i]);
+    EXPECT_EQ(told.without_frames, 3);
+    stage_expect_whole(test, f);
+}
+
 /* The fixture's array has room for 16 ranges of ours: there are 15 sections and a framebuffer. */
 static const struct map_entry two_entries[] = {
     RAM_ENTRY(UEFI_CONVENTIONAL, 256, 300),
@@ -339,6 +385,7 @@ static const struct test_case cases[] = {
     TEST_CASE(map_without_memory_is_refused),
     TEST_CASE(too_few_ranges_are_refused),
     TEST_CASE(an_embedder_that_cannot_enter_the_root_is_believed),
+    TEST_CASE(each_step_is_told_as_it_begins),
     TEST_CASE(promised_ranges_suffice_for_all_overlays),
     TEST_CASE(ram_that_the_processor_or_the_direct_map_cannot_reach_is_refused),
     TEST_CASE(what_is_not_ram_may_be_beyond_reach),
