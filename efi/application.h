@@ -49,6 +49,10 @@ struct application {
     uint64_t left;
     uint64_t taken_over;
     uint64_t ready;
+    uint64_t entered; /* the stage: its call, when it could give a frame, its return */
+    uint64_t first_frame;
+    uint64_t returned;
+    uint64_t measuring; /* how long that took, between our own root and the stage complete */
 };
 
 /* From the firmware's state to our own; does not return. Runs on the image's own stack. */

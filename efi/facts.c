@@ -1,6 +1,7 @@
 #include "facts.h"
 
 #include "console.h"
+#include "costs.h"
 #include "settings.h"
 #include "symbols.h"
 #include "traps.h"
@@ -161,8 +162,9 @@ static void report_times(const struct application *app, struct report *report)
 {
     report_fact(report, "cycles",
                 "{\"before_exit\":%" PS_PRIu ",\"exit_to_own_root\":%" PS_PRIu
-                ",\"own_root_to_ready\":%" PS_PRIu "}",
-                app->left - app->began, app->taken_over - app->left, app->ready - app->taken_over);
+                ",\"own_root_to_ready\":%" PS_PRIu ",\"measuring\":%" PS_PRIu "}",
+                app->left - app->began, app->taken_over - app->left,
+                app->ready - app->taken_over - app->measuring, app->measuring);
 }
 
 /* A line each, also on the screen: the firmware's console that had them is gone. */
@@ -242,6 +244,7 @@ void facts_report(struct application *app, struct report *report)
     report_fact_close(report);
     report_complaints(report);
     report_times(app, report);
+    costs_report(app, report);
     report_shootdown(app, report);
 }
 

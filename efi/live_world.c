@@ -2,8 +2,6 @@
 
 #include "traps.h"
 
-/* A stretch of the lower half that neither the image nor anything else of ours uses. */
-#define SCRATCH       0x100000000000ull
 #define SCRATCH_PAGES (8 * PS_GIB / PS_PAGE_SIZE)
 
 static struct outcome touch(uint64_t (*function)(uint64_t, uint64_t), ps_virt_t va, uint64_t value)
@@ -42,7 +40,7 @@ void live_world_init(struct world *world, struct ps_stage *stage, uint64_t seed)
                             .pool = &stage->pool,
                             .table = &stage->table,
                             .arena = &stage->arena,
-                            .scratch = ps_virt(SCRATCH),
+                            .scratch = ps_virt(LIVE_SCRATCH),
                             .scratch_pages = ps_pages(SCRATCH_PAGES),
                             .seed = seed,
                             .load = live_load,

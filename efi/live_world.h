@@ -8,6 +8,9 @@
 
 #include "suite/world.h"
 
+/* A stretch of the lower half that neither the image nor anything else of ours uses. */
+#define LIVE_SCRATCH 0x100000000000ull
+
 void live_world_init(struct world *world, struct ps_stage *stage, uint64_t seed);
 
 /*

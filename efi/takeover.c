@@ -1,6 +1,7 @@
 #include "application.h"
 
 #include "console.h"
+#include "costs.h"
 #include "fault_report.h"
 #include "port.h"
 #include "processor_start.h"
@@ -65,6 +66,15 @@ static void catch_faults(struct application *app)
                                        .end_of_interrupt = apic_end_of_interrupt});
 }
 
+static void note_first_frame(void *context, const struct ps_stage *stage)
+{
+    struct application *app = context;
+
+    if (app->first_frame == 0 && ps_frame_pool_whole(&app->stage.pool, PS_FRAME_4K) != 0)
+        app->first_frame = cpu_timestamp();
+    (void)stage;
+}
+
 static uint32_t this_processor(void *context)
 {
     (void)context;
@@ -101,7 +111,10 @@ static ps_status build_stage(struct application *app)
         .section_count = app->image.section_count,
         .framebuffer = app->graphics.base,
         .framebuffer_bytes = app->graphics.usable ? app->graphics.bytes : 0,
+        .progress = note_first_frame,
+        .progress_context = app,
     };
+    ps_status status;
 
     cpu_describe_machine(&app->features, &app->found, &request.machine);
     request.machine.levels = cpu_levels(&app->features, &app->found, app->config.levels);
@@ -111,7 +124,10 @@ static ps_status build_stage(struct application *app)
         request.enter_context = &app->levels;
     }
     describe_processors(app, &request.machine);
-    return ps_stage_take_over(&app->stage, &request);
+    app->entered = cpu_timestamp();
+    status = ps_stage_take_over(&app->stage, &request);
+    app->returned = cpu_timestamp();
+    return status;
 }
 
 static ps_status build_runtime(struct application *app)
@@ -153,6 +169,7 @@ static void start_processors(struct application *app)
 static void second_half(void *context)
 {
     struct application *app = context;
+    uint64_t measuring;
     ps_status status = processor_interrupt_stacks(&app->stage, processor_this());
 
     if (status != PS_OK)
@@ -161,6 +178,9 @@ static void second_half(void *context)
     if (status != PS_OK)
         console_message("the firmware's runtime services cannot be mapped: not used");
     app->apic = apic_init(&app->stage, app->found.apic_base, app->facts.timestamps_per_second);
+    measuring = cpu_timestamp();
+    costs_measure(app);
+    app->measuring = cpu_timestamp() - measuring;
     start_processors(app);
     app->ready = cpu_timestamp();
     end_run(app, self_test(app));
