@@ -24,7 +24,7 @@ FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search fra
             range_tree range_tree_find range_tree_summary
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \
-        screenshot mutants fuzz format clean setup-run setup-test setup-usb setup-debug FORCE
+        instructions screenshot mutants fuzz format clean setup-run setup-test setup-usb setup-debug FORCE
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -46,6 +46,9 @@ test: setup-test ## everything that must hold; the last line counts
 
 usb: setup-usb ## build/pagestage.img, to be written to a stick
 	@$(MAKE) image && python3 scripts/usb.py
+
+instructions: setup-run ## of the memory stage, a page: what the image counts in QEMU
+	@$(MAKE) image && python3 scripts/instructions.py
 
 debug: setup-debug ## QEMU waiting, gdb with symbols; `ps-walk ADDRESS` shows a walk
 	@$(MAKE) image && python3 scripts/debug.py

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, "scripts"), os.path.dirname(os.path.abspath(__file__))]
 
+import instructions  # noqa: E402
 import ovmf  # noqa: E402
 import qemu  # noqa: E402
 import report as reports  # noqa: E402
@@ -139,6 +140,26 @@ def bails_out_on_another(result, report):
     if " on processor 1" not in report.bail_out:
         return f"the reason does not name the processor: {report.bail_out}"
     return None
+
+
+def counts_instructions(result, report):
+    """Costs are told in instructions, are lower for many pages at once, and set the threshold."""
+    wrong = passes(result, report)
+    if wrong:
+        return wrong
+    try:
+        facts = instructions.counted(report)
+    except ValueError as error:
+        return str(error)
+    pages, one, start = facts["page-costs"], facts["invalidation"], facts["take-over"]
+    if min(pages.values()) <= 0 or not 0 < start["first_frame"] < start["all"]:
+        return f"something costs nothing: {facts}"
+    for cheap, dear in (("map_run", "map_scattered"), ("map_scattered", "map_single"),
+                        ("protect", "protect_single"), ("unmap", "unmap_single")):
+        if pages[cheap] >= pages[dear]:
+            return f"{cheap} costs as much as {dear}: {pages}"
+    threshold = min(max(int(one["full"] + one["refill"]) // int(one["single"]), 1), 4096)
+    return None if one["threshold"] == threshold else f"the threshold is not {threshold}: {one}"
 
 
 def powers_off(result, report):
@@ -302,6 +323,10 @@ def with_file(settings, folder):
         file.write("seed = 0x55\nbogus = 1\nsuites = processor, frame_pool\n")
 
 
+def with_instruction_count(settings, _folder):
+    vars(settings).update(vars(instructions.machine(settings.image)))
+
+
 def with_secure_boot(settings, _folder):
     # With several processors the firmware's SMM code does not come up under emulation.
     settings.smp = "1"
@@ -429,6 +454,7 @@ CASES = [
          passes_on(2, enabled=3, used=2)),
     Case("all_processors_but_one_not_used", {"smp": "2", "fw_cfg": {"processors": "1"}},
          passes_on(1, enabled=2, used=1)),
+    Case("machine_that_counts_instructions", {}, counts_instructions, with_instruction_count),
     Case("machine_with_ide_disk", {"bus": "ide"}),
     Case("display_none", {"display": ()}),
     Case("display_virtio_gpu", {"display": ("virtio-gpu-pci",)}),

@@ -20,9 +20,11 @@ sys.dont_write_bytecode = True
 
 import debug  # noqa: E402
 import gdb_pagestage  # noqa: E402
+import instructions  # noqa: E402
 import ovmf  # noqa: E402
 import pe_check  # noqa: E402
 import qemu  # noqa: E402
+import report as reports  # noqa: E402
 import run  # noqa: E402
 import screenshot  # noqa: E402
 import tap  # noqa: E402
@@ -431,6 +433,32 @@ class UsbTests(unittest.TestCase):
             with self.assertRaises(usb.UsbError):
                 usb.build(image, path, self.esp, {"SOURCE_DATE_EPOCH": source_time})
         self.assertEqual(self.read(path), self.read(self.image))
+
+
+class InstructionTests(unittest.TestCase):
+    """instructions.py: what is no number of instructions is not shown as one."""
+
+    FACTS = {"take-over": {"first_frame": 5, "all": 7}, "invalidation": {"full": 3, "threshold": 1},
+             "page-costs": {"map_run": 13.5}}
+
+    def counted(self, **changes):
+        facts = {key: {"unit": "instructions", **value} for key, value in self.FACTS.items()}
+        facts.update(changes)
+        lines = [f"# {key}: {json.dumps(value)}" for key, value in facts.items()]
+        return instructions.counted(reports.parse(stream(GOOD_BODY + lines)))
+
+    def test_the_table_has_every_count_and_nothing_else(self):
+        found = self.counted()
+        self.assertEqual(found, self.FACTS)
+        rows = [line.split() for line in instructions.table(found) if not line.startswith("#")]
+        self.assertEqual(rows, [["first_frame", "5"], ["all", "7"], ["full", "3"],
+                                ["map_run", "13.5"]])
+
+    def test_cycles_and_missing_facts_are_refused(self):
+        for value, words in (({"unit": "cycles", "map_run": 1}, "in cycles"), ("none", "no fact"),
+                             ({"unit": "instructions", "missing": "memory"}, "memory")):
+            with self.assertRaisesRegex(ValueError, words):
+                self.counted(**{"page-costs": value})
 
 
 class SetupTests(unittest.TestCase):
