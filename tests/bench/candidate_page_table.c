@@ -1,6 +1,7 @@
 /* Our page tables behind the interface of the baselines, over our frame pool. */
 #include <string.h>
 
+#include <pagestage/cache_types.h>
 #include <pagestage/page_table.h>
 
 #include "frame_baseline.h"
@@ -10,13 +11,19 @@
 /* Frames for tables and promises; what the leaves map needs no memory. */
 #define SPAN (PS_GIB / 4 >> PS_PAGE_SHIFT)
 
+/* What the leaves map is RAM to the cache types, as what the stage maps is; the pool has less. */
+#define RAM ((uint64_t)1 << 32)
+
 enum { FIRST = 256, JUNK = 0xa5 };
 
 struct space {
     struct ps_page_table table;
     struct ps_frame_pool pool;
     struct ps_machine machine;
+    struct ps_cache_types types;
     struct ps_memory_range range;
+    struct ps_memory_range ram_range;
+    struct ps_memory_map ram;
     uint8_t *memory;
     uint64_t rounds; /* of invalidation, before ours */
 };
@@ -35,10 +42,15 @@ static bool start(struct space *space)
         .gib_leaves = true,
         .global_leaves = true,
         .flush_threshold = 32,
+        .cache_types = &space->types,
         .processors = 1,
     };
+    space->ram_range = (struct ps_memory_range){
+        .first = ps_frame(1), .pages = ps_pages(RAM - 1), .type = PS_MEMORY_USABLE};
+    space->ram = (struct ps_memory_map){.ranges = &space->ram_range, .count = 1, .capacity = 1};
     space->rounds = bench_invalidations;
     return ps_frame_pool_init(&space->pool, &space->machine, &map) == PS_OK &&
+           ps_cache_types_init(&space->types, &space->pool, &space->ram) == PS_OK &&
            ps_page_table_create(&space->table, &space->machine, &space->pool) == PS_OK;
 }
 
@@ -125,6 +137,16 @@ static inline bool query(void *self, uint64_t va, uint64_t *frame)
     return true;
 }
 
+static void run_promote(void *argument, uint64_t n)
+{
+    struct page_run *run = argument;
+    struct space *space = run->self;
+
+    for (; n != 0; n--)
+        run->failures += ps_page_table_promote(&space->table, ps_virt(page_next_va(run)),
+                                               ps_pages(run->stretch.pages)) != PS_OK;
+}
+
 /* ---- before and after ---- */
 
 static bool clear(void *self, const struct page_stretch *stretch)
@@ -142,6 +164,7 @@ static uint64_t wrong(void *self)
     uint64_t rounds = ps_page_table_counters(&space->table).rounds;
     uint64_t count = bench_invalidations - space->rounds != rounds;
 
+    count += ps_cache_types_validate(&space->types, &silent) != PS_OK;
     return count + (ps_page_table_validate(&space->table, &silent) != PS_OK);
 }
 
@@ -161,4 +184,5 @@ const struct page_candidate candidate_page_table = {
     .query = query,
     .wrong = wrong,
     .loops = PAGE_LOOPS_INIT,
+    .promote = run_promote,
 };

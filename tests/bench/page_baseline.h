@@ -94,6 +94,7 @@ struct page_candidate {
     uint64_t (*wrong)(void *self);
 
     struct page_loops loops;
+    page_loop *promote; /* one large leaf over the stretch; NULL: it cannot */
 };
 
 extern const struct page_candidate candidate_page_table; /* ours */
