@@ -20,7 +20,7 @@ HW       := $(wildcard mm/x86_64/*.c)
 # What is called often; the rest is compiled for size.
 FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search frame_pool_chunks frame_pool_units \
             frame_pool_sets frame_pool_books page_table page_table_walk page_table_map page_table_unmap \
-            page_table_change page_table_single tlb virtual_allocator virtual_extents \
+            page_table_change page_table_single page_table_promote cache_types tlb virtual_allocator virtual_extents \
             range_tree range_tree_find range_tree_summary
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \

@@ -90,6 +90,37 @@ bool ps_cache_types_is_other_ram(const struct ps_cache_types *types, ps_frame_t 
     return ps_memory_map_is_ram(types->map, first, pages);
 }
 
+/* Frames side by side, both ends inclusive. */
+struct stretch {
+    uint64_t first;
+    uint64_t last;
+};
+
+/* RAM around a frame; false when the frame is none. */
+static bool find_stretch(const struct ps_cache_types *types, ps_frame_t frame,
+                         struct stretch *stretch)
+{
+    const struct ps_memory_range *range = ps_memory_map_find(types->map, frame);
+
+    if (range == NULL || !ps_memory_type_is_ram(range->type))
+        return false;
+    *stretch = (struct stretch){range->first.number, ps_memory_range_last(range).number};
+    return true;
+}
+
+/* Frames of a list mostly lie close together: the stretch that the last one was in is kept. */
+bool ps_cache_types_are_ram(const struct ps_cache_types *types, const ps_frame_t *frames,
+                            uint64_t count)
+{
+    struct stretch here = {types->ram_first.number, types->ram_last.number};
+
+    for (uint64_t n = 0; n < count; n++)
+        if ((frames[n].number < here.first || frames[n].number > here.last) &&
+            !find_stretch(types, frames[n], &here))
+            return false;
+    return true;
+}
+
 /*
  * The first part of [*from, last] that is not RAM; *from then is what lies behind it. False when
  * there is none.

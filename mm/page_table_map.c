@@ -480,13 +480,12 @@ static bool frames_exist(const struct ps_machine *machine, const ps_frame_t *fra
 static bool is_plain(const struct map *map, ps_pages_t pages)
 {
     const struct ps_page_table *table = map->walk.table;
+    const struct ps_cache_types *types = table->machine->cache_types;
 
-    if (map->frames == NULL || table->machine->cache_types == NULL)
+    if (map->frames == NULL || types == NULL)
         return ps_is_plain(table, map->run, pages, map->attr);
-    for (uint64_t i = 0; i < pages.count; i++)
-        if (!ps_is_plain(table, map->frames[i], ps_pages(1), map->attr))
-            return false;
-    return true;
+    return map->attr.cache == PS_CACHE_WRITE_BACK &&
+           ps_cache_types_are_ram(types, map->frames, pages.count);
 }
 
 /* ---- the calls ---- */

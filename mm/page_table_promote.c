@@ -66,23 +66,23 @@ static bool promote_visit(struct ps_walk *walk, struct ps_piece *piece)
 /* Leaves of the table that map what one large leaf maps, with the history of all; 0: no. */
 static uint64_t merged(const uint64_t *entries, unsigned level)
 {
-    const uint64_t history = PS_ENTRY_ACCESSED | PS_ENTRY_DIRTY;
-    uint64_t first = ps_hw_entry_load(&entries[0]) & ~history;
+    uint64_t first = ps_hw_entry_load(&entries[0]) & ~PS_ENTRY_USE;
     uint64_t step = ps_level_pages(level) << PS_PAGE_SHIFT;
+    uint64_t expected = first;
     uint64_t seen = 0;
 
     if (!ps_entry_is_leaf(first, level) || ps_entry_is_permanent(first) ||
         (first & PS_ENTRY_EXECUTABLE) != 0 ||
         !ps_is_aligned(ps_entry_leaf_frame(first, level).number, ps_level_pages(level + 1)))
         return 0;
-    for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++) {
+    for (uint64_t i = 0; i < PS_TABLE_ENTRIES; i++, expected += step) {
         uint64_t entry = ps_hw_entry_load(&entries[i]);
 
-        if ((entry & ~history) != first + i * step)
+        seen |= entry;
+        if ((entry & ~PS_ENTRY_USE) != expected)
             return 0;
-        seen |= entry & history;
     }
-    return first | seen;
+    return first | (seen & PS_ENTRY_USE);
 }
 
 /*

@@ -68,6 +68,10 @@ static inline bool ps_cache_types_is_ram(const struct ps_cache_types *types, ps_
     return ps_cache_types_is_other_ram(types, first, pages);
 }
 
+/* Each of `count` frames is RAM. Takes no lock. O(count), and O(log map) a change of stretch. */
+bool ps_cache_types_are_ram(const struct ps_cache_types *types, const ps_frame_t *frames,
+                            uint64_t count);
+
 /* ---- what a page table does around a change ---- */
 
 void ps_cache_types_begin(struct ps_cache_types *types);
