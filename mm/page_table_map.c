@@ -184,18 +184,19 @@ static bool plan(struct ps_walk *walk, struct ps_piece *piece)
 
 /* ---- the second walk ---- */
 
-/* The pages are mapped now, by leaves of this call. */
-static void add_types(const struct map *map, uint64_t page, uint64_t pages)
+/* Frames that lie side by side are mapped now, by leaves of this call. */
+static void add_types(const struct map *map, struct ps_page_range range)
 {
     struct ps_page_table *table = map->walk.table;
-    struct ps_cache_types *types = table->machine->cache_types;
-    enum ps_cache cache = (enum ps_cache)map->attr.cache;
 
-    if (map->frames == NULL)
-        ps_cache_types_add(types, frame_for(map, page), ps_pages(pages), cache);
-    for (uint64_t n = 0; map->frames != NULL && n < pages; n++)
-        ps_cache_types_add(types, frame_for(map, page + n), ps_pages(1), cache);
-    ps_types_note(table, (struct ps_page_range){page, page + (pages - 1)});
+    ps_cache_types_add(table->machine->cache_types, frame_for(map, range.first),
+                       ps_range_pages(range), (enum ps_cache)map->attr.cache);
+    ps_types_note(table, range);
+}
+
+static void add_type(const struct map *map, uint64_t page)
+{
+    add_types(map, (struct ps_page_range){page, page});
 }
 
 /* A page of this call in place of another one. */
@@ -205,7 +206,7 @@ static void replace_type(const struct map *map, uint64_t page, uint64_t old)
     ps_frame_t frame = ps_entry_leaf_frame(old, PS_LEAF_4K);
 
     if (map->typed)
-        add_types(map, page, 1);
+        add_type(map, page);
     if ((old & PS_ENTRY_TYPED) == 0)
         return;
     if (map->typed)
@@ -233,9 +234,9 @@ static void fill(const struct map *map, uint64_t *entry, uint64_t count, unsigne
 {
     uint64_t bits = map->leaf[level];
 
-    if (map->typed && count != 0)
-        add_types(map, page, count * ps_level_pages(level));
-
+    /* A run is added whole, in the end: so was it counted. */
+    for (uint64_t n = 0; map->typed && map->frames != NULL && n < count; n++)
+        add_type(map, page + n);
     if (map->frames != NULL)
         fill_scattered(entry, count, bits, map->frames + (page - map->first_page));
     else
@@ -421,6 +422,8 @@ static void apply_all(struct map *map, struct ps_page_range range)
     (void)ps_gather_flush(table, &map->gather);
     if (map->broken)
         (void)ps_walk(&map->walk, range);
+    if (map->typed && map->frames == NULL)
+        add_types(map, range);
 }
 
 static ps_status run(struct map *map, struct ps_page_range range)

@@ -54,6 +54,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_page_table_space,
     &suite_page_table_check,
     &suite_page_table_failure,
+    &suite_page_table_types,
     &suite_page_table_model,
     /* the virtual allocator */
     &suite_virtual_allocator,

@@ -45,6 +45,7 @@ extern const struct test_suite suite_page_table_harvest;
 extern const struct test_suite suite_page_table_leaf;
 extern const struct test_suite suite_page_table_neighbour;
 extern const struct test_suite suite_page_table_promote;
+extern const struct test_suite suite_page_table_types;
 extern const struct test_suite suite_page_table_model;
 extern const struct test_suite suite_page_table_retire;
 extern const struct test_suite suite_page_table_round;
