@@ -232,19 +232,28 @@ void ps_cache_types_add(struct ps_cache_types *types, ps_frame_t first, ps_pages
         add_part(types, &part, cache);
 }
 
+/* So many pages of the range are not mapped any more. */
+static void take_from(struct ps_cache_types *types, const struct ps_range *range, uint64_t pages)
+{
+    if (mapped_of(range) <= pages)
+        (void)ps_range_tree_erase(&types->ranges, range->first, NULL);
+    else
+        (void)ps_range_tree_set_value(&types->ranges, range->first,
+                                      value_of(mapped_of(range) - pages, type_of(range)));
+}
+
+/* A leaf that was promoted may lie in several ranges: each gives up what it has of it. */
 static void remove_part(struct ps_cache_types *types, const struct ps_range *part)
 {
-    uint64_t pages = part->last - part->first + 1;
+    uint64_t from = part->first;
     struct ps_range range;
 
-    /* defensive: what was added is in one range. */
-    if (!ps_range_tree_find(&types->ranges, part->first, &range) || mapped_of(&range) < pages)
-        return;
-    if (mapped_of(&range) == pages)
-        (void)ps_range_tree_erase(&types->ranges, range.first, NULL);
-    else
-        (void)ps_range_tree_set_value(&types->ranges, range.first,
-                                      value_of(mapped_of(&range) - pages, type_of(&range)));
+    while (from <= part->last && ps_range_tree_find(&types->ranges, from, &range)) {
+        uint64_t last = ps_min(range.last, part->last);
+
+        take_from(types, &range, last - from + 1);
+        from = last + 1;
+    }
 }
 
 void ps_cache_types_remove(struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages)

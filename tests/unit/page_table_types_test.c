@@ -321,6 +321,32 @@ TYPES_CASE(promotion_keeps_types)
     types_expect(test, t, "c0000-c03ff WC 511");
 }
 
+/* The leaf lies in three ranges, of which one is also mapped elsewhere. */
+TYPES_CASE(a_leaf_promoted_from_several_ranges_leaves_nothing_behind)
+{
+    EXPECT_OK(types_run(t, 0, DEVICE, 200, UC, 0));
+    EXPECT_OK(types_run(t, 200, DEVICE + 200, 300, UC, 0));
+    EXPECT_OK(types_run(t, 500, DEVICE + 500, 12, UC, 0));
+    EXPECT_OK(types_run_in(&t->second, 0, DEVICE + 190, 10, UC, 0));
+    EXPECT_OK(ps_page_table_promote(&t->f->table, at(TABLE_LOW, 0), ps_pages(TABLE_LARGE)));
+    table_expect(test, t->f, at(TABLE_LOW, 7), DEVICE + 7, UC, PS_LEAF_2M);
+    types_expect(test, t, "c0000-c00c7 UC 210, c00c8-c01f3 UC 300, c01f4-c01ff UC 12");
+    types_unmap(test, t, 0, TABLE_LARGE);
+    types_expect(test, t, "c0000-c00c7 UC 10");
+    EXPECT_OK(types_run(t, 0, DEVICE + 200, 312, WC, 0));
+}
+
+TYPES_CASE(mapping_promotes_typed_leaves_by_itself)
+{
+    EXPECT_OK(ps_page_table_set_promotes(&t->f->table, true));
+    EXPECT_OK(types_run(t, 0, DEVICE, 511, UC, 0));
+    EXPECT_OK(types_one(t, 511, DEVICE + 511, UC, ERROR));
+    table_expect(test, t->f, at(TABLE_LOW, 7), DEVICE + 7, UC, PS_LEAF_2M);
+    types_expect(test, t, "c0000-c01fe UC 511, c01ff-c01ff UC 1");
+    types_unmap(test, t, 0, 511);
+    types_expect(test, t, "c01ff-c01ff UC 1");
+}
+
 /* Write-back leaves of a device beside those of RAM: one large leaf could not tell them apart. */
 TYPES_CASE(plain_and_typed_leaves_are_not_promoted_together)
 {
@@ -411,6 +437,8 @@ static const struct test_case cases[] = {
     TEST_CASE(unmapping_forgets_on_every_way),
     TEST_CASE(harvest_forgets_what_it_unmaps),
     TEST_CASE(promotion_keeps_types),
+    TEST_CASE(a_leaf_promoted_from_several_ranges_leaves_nothing_behind),
+    TEST_CASE(mapping_promotes_typed_leaves_by_itself),
     TEST_CASE(plain_and_typed_leaves_are_not_promoted_together),
     TEST_CASE(a_call_that_lacks_a_frame_has_changed_nothing),
 };
