@@ -265,6 +265,34 @@ void ps_cache_types_remove(struct ps_cache_types *types, ps_frame_t first, ps_pa
         remove_part(types, &part);
 }
 
+static bool is_covered(const struct ps_cache_types *types, const struct ps_range *part,
+                       enum ps_cache cache)
+{
+    uint64_t from = part->first;
+    struct ps_range range;
+
+    while (from <= part->last) {
+        if (!ps_range_tree_find(&types->ranges, from, &range) || type_of(&range) != cache)
+            return false;
+        from = range.last + 1;
+    }
+    return true;
+}
+
+bool ps_cache_types_has(const struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages,
+                        enum ps_cache cache)
+{
+    uint64_t last = first.number + (pages.count - 1);
+    uint64_t from = first.number;
+    uint64_t foreign = 0; /* pages */
+    struct ps_range part;
+
+    for (; next_part(types, &from, last, &part); foreign += part.last - part.first + 1)
+        if (!is_covered(types, &part, cache))
+            return false;
+    return foreign == pages.count || cache == PS_CACHE_WRITE_BACK;
+}
+
 /* ---- asking ---- */
 
 static struct ps_cache_range cache_range(const struct ps_range *range)

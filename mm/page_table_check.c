@@ -49,12 +49,10 @@ static const char *fault_in_type(const struct ps_page_table *table, uint64_t ent
     const struct ps_cache_types *types = table->machine->cache_types;
     ps_frame_t first = ps_entry_leaf_frame(entry, level);
     ps_pages_t pages = ps_pages(ps_level_pages(level));
-    uint64_t parts = 0;
 
     if ((entry & PS_ENTRY_TYPED) == 0)
         return ps_is_plain(table, first, pages, attr) ? NULL : "the cache types do not know a leaf";
-    if (types == NULL ||
-        ps_cache_types_check(types, first, pages, (enum ps_cache)attr.cache, &parts) != PS_OK)
+    if (types == NULL || !ps_cache_types_has(types, first, pages, (enum ps_cache)attr.cache))
         return "a leaf has another memory type than its frames";
     return NULL;
 }

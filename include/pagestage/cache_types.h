@@ -99,6 +99,13 @@ void ps_cache_types_add(struct ps_cache_types *types, ps_frame_t first, ps_pages
 /* Pages that were added are not mapped any more. Never fails. */
 void ps_cache_types_remove(struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages);
 
+/*
+ * Every page of [first, first + pages) is RAM and the type is write-back, or it is in a range of
+ * this type: true of what was added and not removed. O(parts that are not RAM * log ranges).
+ */
+bool ps_cache_types_has(const struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages,
+                        enum ps_cache cache);
+
 /* ---- asking ---- */
 
 struct ps_cache_range {

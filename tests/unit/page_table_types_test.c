@@ -1,5 +1,7 @@
 #include "page_table_types_fixture.h"
 
+#include <string.h>
+
 #include "unit_suites.h"
 
 /* Page tables that ask for the type of each frame: what they refuse, and what they remember. */
@@ -416,6 +418,47 @@ TYPES_CASE(a_call_that_lacks_a_frame_has_changed_nothing, .frames = 4096)
     types_expect(test, t, "");
 }
 
+/* ---- validate ---- */
+
+static void expect_breach(struct test *test, struct types_fixture *t, const char *words)
+{
+    char text[256];
+    struct ps_text_buffer buffer;
+    struct ps_sink sink = ps_text_buffer_sink(&buffer, text, sizeof(text));
+
+    EXPECT_STATUS(ps_page_table_validate(&t->f->table, &sink), PS_CORRUPT);
+    if (!EXPECT(strstr(text, words) != NULL))
+        test_note(test, "wanted \"%s\", got \"%s\"", words, text);
+}
+
+TYPES_CASE(validate_finds_leaves_that_the_types_do_not_know)
+{
+    const uint64_t typed = 1 << 11;
+    uint64_t *leaf;
+
+    EXPECT_OK(types_one(t, 0, DEVICE, UC, ERROR));
+    leaf = table_entry(t->f, at(TABLE_LOW, 0), 1);
+    *leaf &= ~typed;
+    expect_breach(test, t, "the cache types do not know a leaf");
+    *leaf |= typed;
+    ps_cache_types_begin(&t->types);
+    ps_cache_types_remove(&t->types, ps_frame(DEVICE), ps_pages(1));
+    ps_cache_types_end(&t->types);
+    expect_breach(test, t, "a leaf has another memory type than its frames");
+    *leaf ^= 1 << 3; /* uncached-minus now */
+    EXPECT_OK(types_run_in(&t->second, 0, DEVICE, 1, UC, 0));
+    expect_breach(test, t, "a leaf has another memory type than its frames");
+    *leaf ^= 1 << 3;
+    t->f->sim->machine.cache_types = NULL;
+    expect_breach(test, t, "a leaf has another memory type than its frames");
+    t->f->sim->machine.cache_types = &t->types;
+    EXPECT_OK(ps_page_table_unmap(&t->second, at(TABLE_LOW, 0), ps_pages(1), NULL));
+    ps_cache_types_begin(&t->types);
+    EXPECT_OK(ps_cache_types_reserve(&t->types, 1));
+    ps_cache_types_add(&t->types, ps_frame(DEVICE), ps_pages(1), PS_CACHE_UNCACHED);
+    ps_cache_types_end(&t->types);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(ram_is_mapped_write_back_only),
     TEST_CASE(other_frames_keep_the_type_of_their_first_mapping),
@@ -441,6 +484,7 @@ static const struct test_case cases[] = {
     TEST_CASE(mapping_promotes_typed_leaves_by_itself),
     TEST_CASE(plain_and_typed_leaves_are_not_promoted_together),
     TEST_CASE(a_call_that_lacks_a_frame_has_changed_nothing),
+    TEST_CASE(validate_finds_leaves_that_the_types_do_not_know),
 };
 
 const struct test_suite suite_page_table_types = TEST_SUITE("page_table_types", cases);
