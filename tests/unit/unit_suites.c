@@ -38,6 +38,8 @@ const struct test_suite *const unit_suites[] = {
     &suite_range_tree_check,
     &suite_range_tree_failure,
     &suite_range_tree_model,
+    /* cache types */
+    &suite_cache_types,
     /* page tables */
     &suite_entry,
     &suite_tlb,

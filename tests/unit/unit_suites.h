@@ -6,6 +6,7 @@
 
 extern const struct test_suite suite_config;
 extern const struct test_suite suite_display;
+extern const struct test_suite suite_cache_types;
 extern const struct test_suite suite_entry;
 extern const struct test_suite suite_exit_boot;
 extern const struct test_suite suite_frame_pool;
