@@ -159,7 +159,7 @@ static bool is_shared(const struct ps_cache_types *types)
 void ps_cache_types_begin(struct ps_cache_types *types)
 {
     if (is_shared(types))
-        ps_lock_acquire(&types->lock);
+        ps_lock_acquire_answering(&types->lock, types->ranges.machine);
 }
 
 void ps_cache_types_end(struct ps_cache_types *types)

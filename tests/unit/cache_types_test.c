@@ -395,6 +395,29 @@ TYPES_CASE(what_was_reserved_is_added_without_memory)
     EXPECT_TYPES("");
 }
 
+/* ---- locking ---- */
+
+static void release_it(void *context)
+{
+    struct types_fixture *f = context;
+
+    f->sim->machine.answer = NULL;
+    ps_lock_release(&f->types.lock);
+}
+
+/* Its holder may be in the middle of a round, and wait for this very processor. */
+TYPES_CASE(who_waits_for_the_lock_answers_rounds)
+{
+    f->sim->machine.processors = 2;
+    f->sim->machine.answer = release_it;
+    f->sim->machine.answer_context = f;
+    ps_cache_types_begin(&f->types);
+    ps_cache_types_begin(&f->types); /* as another processor: it would wait for ever */
+    EXPECT(f->sim->machine.answer == NULL);
+    ps_cache_types_end(&f->types);
+    f->sim->machine.processors = 1;
+}
+
 /* ---- asking ---- */
 
 TYPES_CASE(query_tells_of_the_range)
@@ -535,6 +558,7 @@ static const struct test_case cases[] = {
     TEST_CASE(is_ram_knows_every_stretch),
     TEST_CASE(a_failed_reservation_changes_nothing),
     TEST_CASE(what_was_reserved_is_added_without_memory),
+    TEST_CASE(who_waits_for_the_lock_answers_rounds),
     TEST_CASE(query_tells_of_the_range),
     TEST_CASE(the_dump_has_a_line_a_range),
     TEST_CASE(validate_finds_what_cannot_be),
