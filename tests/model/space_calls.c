@@ -302,24 +302,36 @@ static void begin_map(struct space_driver *driver, const struct space_map *map)
                 run ? "flags" : "existing", run ? map->flags : (unsigned)map->existing);
 }
 
+static unsigned refuses_map(struct space_driver *driver, const struct space_map *map)
+{
+    unsigned may = refuses_range(driver, map->range);
+
+    return may != 0 ? may
+                    : space_refuses_map(oracle_of(driver), map) | space_refuses_types(driver, map);
+}
+
 void drive_map(struct space_driver *driver, const struct space_map *map)
 {
     struct space_oracle *oracle = oracle_of(driver);
     bool promotes = oracle->promotes && (map->frames != NULL || (map->flags & PS_MAP_SMALL) == 0);
-    unsigned may = refuses_range(driver, map->range);
+    uint64_t typed = space_typed_frames(driver, map);
+    struct space_map followed = *map;
     bool armed = driver->fails;
+    unsigned may;
 
     begin_map(driver, map);
-    if (may == 0)
-        may = space_refuses_map(oracle, map);
+    may = refuses_map(driver, map);
     arm(driver);
     driver->status = call_map(driver, map);
     disarm(driver);
+    /* How much memory types take is the range tree's to know. */
     if (driver->status == PS_NO_MEMORY && may == 0)
-        may = may_lack_memory(armed, frames_for(driver, map), available_frames(driver));
+        may = may_lack_memory(armed || typed != 0, frames_for(driver, map) + typed,
+                              available_frames(driver));
     if (!space_went_through(driver, driver->status, may))
         return;
-    space_map(oracle, map);
+    followed.typed = typed != 0;
+    space_map(oracle, &followed);
     if (promotes)
         follow_own_promotion(driver, map->range, true, armed);
     expect_rounds(driver, 0, promotes ? 1 + oracle->geometry.largest : 1);
@@ -415,7 +427,7 @@ void drive_protect(struct space_driver *driver, struct space_range range, ps_att
     space_begin(driver, "protect page 0x%" PS_PRIx "+%" PS_PRIu ", access 0x%x, cache %u",
                 range.first, range.count, attr.access, attr.cache);
     if (may == 0)
-        may = space_refuses_cuts(oracle, range);
+        may = space_refuses_cuts(oracle, range) | space_refuses_protect_types(driver, range, attr);
     arm(driver);
     status =
         ps_page_table_protect(table_of(driver), va_of(driver, range), ps_pages(range.count), attr);

@@ -180,6 +180,8 @@ void space_compare(struct space_driver *driver)
         validate(driver, space);
         ask_around(driver, space);
     }
+    if (!driver->failed)
+        space_compare_types(driver);
 }
 
 /* ---- looking ---- */

@@ -56,6 +56,7 @@ bool space_driver_start(struct space_driver *driver, struct sim_machine *sim, st
     driver->sim = sim;
     driver->mmu = mmu;
     driver->pool = pool;
+    driver->types.library = sim->machine.cache_types;
     ps_tlb_gather_init(&driver->gather, &sim->machine);
     for (unsigned i = 0; i < SPACE_COUNT; i++)
         if (!space_create(&driver->oracles[i], &geometry, windows, count) || !create(driver, i))
@@ -119,4 +120,5 @@ void space_driver_end(struct space_driver *driver)
         free(driver->told[i].items);
         free(driver->expected[i].items);
     }
+    free(driver->types.ranges);
 }

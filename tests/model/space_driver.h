@@ -8,6 +8,8 @@
 #ifndef TESTS_MODEL_SPACE_DRIVER_H
 #define TESTS_MODEL_SPACE_DRIVER_H
 
+#include <pagestage/cache_types.h>
+
 #include "machine/mmu.h"
 #include "space_oracle.h"
 
@@ -18,6 +20,19 @@
 
 enum { SPACE_COUNT = 2, DRIVER_KEPT_LINES = 12, SPACE_LOOK_ALL = 64 };
 
+/* A range of cache types as the library tells of it, and the pages found in it. */
+struct space_type {
+    struct ps_range range;
+    uint64_t found;
+};
+
+struct space_types {
+    struct ps_cache_types *library; /* of the machine; NULL: nobody keeps types */
+    struct space_type *ranges;
+    uint64_t count;
+    uint64_t capacity;
+};
+
 struct space_driver {
     struct sim_machine *sim;
     struct mmu *mmu; /* NULL: nobody looks */
@@ -25,6 +40,7 @@ struct space_driver {
     struct ps_page_table tables[SPACE_COUNT];
     struct space_oracle oracles[SPACE_COUNT];
     struct space_oracle scratch; /* to try something on */
+    struct space_types types;
     unsigned looks_at[MMU_PROCESSORS];
 
     struct ps_tlb_gather gather;
@@ -104,6 +120,15 @@ void space_look(struct space_driver *driver, unsigned processor, uint64_t page, 
 void space_look_around(struct space_driver *driver, struct space_range range);
 /* It forgets everything, and looks at that space from now on. */
 void space_look_at(struct space_driver *driver, unsigned processor, unsigned space);
+
+/* ---- space_types.c: where the machine keeps cache types ---- */
+
+unsigned space_refuses_types(struct space_driver *driver, const struct space_map *map);
+unsigned space_refuses_protect_types(const struct space_driver *driver, struct space_range range,
+                                     ps_attr_t attr);
+/* Pages of the call whose frames are not RAM: for these the library may need memory. */
+uint64_t space_typed_frames(const struct space_driver *driver, const struct space_map *map);
+void space_compare_types(struct space_driver *driver);
 
 /* ---- space_steps.c ---- */
 

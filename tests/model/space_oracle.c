@@ -233,7 +233,8 @@ bool space_could_merge(const struct space_oracle *space, uint64_t page, unsigned
         return false;
     for (uint64_t n = 0; n < block.count; n++)
         if (first[n].use != SPACE_MAPPED || first[n].level != level - 1 || first[n].permanent ||
-            first[n].frame != first->frame + n || !ps_attr_equal(first[n].attr, first->attr))
+            first[n].frame != first->frame + n || first[n].typed != first->typed ||
+            !ps_attr_equal(first[n].attr, first->attr))
             return false;
     return true;
 }
@@ -292,6 +293,7 @@ static void map_run(struct space_oracle *space, const struct space_map *map)
                 .use = SPACE_MAPPED,
                 .level = (uint8_t)level,
                 .permanent = (map->flags & PS_MAP_PERMANENT) != 0,
+                .typed = map->typed,
             };
     }
 }
@@ -304,12 +306,15 @@ static void map_page(struct space_oracle *space, const struct space_map *map, ui
         .attr = map->attr,
         .use = SPACE_MAPPED,
         .level = 1,
+        .typed = map->typed,
     };
 
     if (page->use == SPACE_MAPPED) {
         if (map->existing != PS_EXISTING_UPGRADE || !upgrade(page, new.frame, map->attr, &new) ||
             same_page(page, &new))
             return;
+        if (page->frame != new.frame)
+            new.typed = map->typed;
         while (page->level > 1)
             cut(space, map->range.first + n);
         new.level = 1;

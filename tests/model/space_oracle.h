@@ -23,6 +23,7 @@ struct space_page {
     uint8_t use;
     uint8_t level; /* of its leaf */
     bool permanent;
+    bool typed;    /* by a call with a frame that is not RAM, where cache types are kept */
     bool accessed; /* its leaf: so all pages of a large one */
     bool dirty;
 };
@@ -107,6 +108,7 @@ struct space_map {
     ps_attr_t attr;
     enum ps_existing existing;
     unsigned flags;
+    bool typed;
 };
 
 unsigned space_refuses(const struct space_oracle *space, struct space_range range);

@@ -56,7 +56,7 @@ static struct space_range some_range(struct space_driver *driver)
 }
 
 /* Half of the time the same, so that there is something to put together. */
-static ps_attr_t some_attr(struct space_driver *driver)
+static ps_attr_t any_attr(struct space_driver *driver)
 {
     static const unsigned access[] = {PS_READ, PS_READ | PS_WRITE, PS_READ | PS_WRITE,
                                       PS_READ | PS_EXECUTE};
@@ -67,6 +67,17 @@ static ps_attr_t some_attr(struct space_driver *driver)
     if (one_in(driver, 2))
         return ps_attr_ram(PS_READ | PS_WRITE);
     return ps_attr(access[pick(driver, PS_ARRAY_SIZE(access))] | more, cache);
+}
+
+/* Where types are kept, mostly one that depends on the place: or nearly all would be refused. */
+static ps_attr_t some_attr(struct space_driver *driver, struct space_range range)
+{
+    ps_attr_t attr = any_attr(driver);
+
+    if (driver->types.library != NULL && !one_in(driver, 8))
+        attr.cache = (uint8_t)((range.first & 0xfffff) < 512 ? PS_CACHE_WRITE_BACK
+                                                             : (range.first >> 8) % PS_CACHE_COUNT);
+    return attr;
 }
 
 /* ---- steps ---- */
@@ -80,7 +91,7 @@ static void step_map(struct space_driver *driver, struct space_range range)
     struct space_map map = {
         .range = range,
         .frames = frames,
-        .attr = some_attr(driver),
+        .attr = some_attr(driver, range),
         .existing = (enum ps_existing)pick(driver, 3),
     };
 
@@ -106,7 +117,7 @@ static void step_map_run(struct space_driver *driver, struct space_range range)
     drive_map(driver, &(struct space_map){
                           .range = range,
                           .first = first,
-                          .attr = some_attr(driver),
+                          .attr = some_attr(driver, range),
                           .flags = one_in(driver, 2) ? (unsigned)pick(driver, 4) : 0,
                       });
 }
@@ -118,7 +129,7 @@ static void step_unmap(struct space_driver *driver, struct space_range range)
 
 static void step_protect(struct space_driver *driver, struct space_range range)
 {
-    drive_protect(driver, range, some_attr(driver));
+    drive_protect(driver, range, some_attr(driver, range));
 }
 
 static void step_retire(struct space_driver *driver, struct space_range range)

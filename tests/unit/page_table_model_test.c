@@ -20,6 +20,7 @@ struct plan {
     unsigned flags;
     uint32_t processors;
     bool huge;
+    bool typed; /* the machine keeps cache types */
     uint64_t first_seed;
     uint64_t seeds;
 };
@@ -61,11 +62,20 @@ static void tell_failure(struct test *test, const struct space_driver *driver, u
         test_note(test, "%s", driver->lines[i % DRIVER_KEPT_LINES]);
 }
 
+static bool keep_types(struct test *test, struct sim_machine *sim, struct ps_cache_types *types,
+                       struct ps_frame_pool *pool)
+{
+    *types = (struct ps_cache_types){0};
+    sim->machine.cache_types = types;
+    return EXPECT_OK(ps_cache_types_init(types, pool, &sim->map));
+}
+
 static void run_on(struct test *test, const struct plan *plan, struct sim_machine *sim,
                    uint64_t seed)
 {
     static struct space_driver driver;
     static struct ps_frame_pool pool;
+    static struct ps_cache_types types;
     struct test_random random = test_random(seed);
     struct mmu *mmu = mmu_create(sim);
     struct space_range windows[SPACE_WINDOWS];
@@ -78,12 +88,14 @@ static void run_on(struct test *test, const struct plan *plan, struct sim_machin
     sim->machine.processor = first_processor;
     sim->machine.flush_threshold = (uint32_t)1 << test_random_below(&random, 13);
     if (EXPECT_OK(ps_frame_pool_init(&pool, &sim->machine, &sim->map)) &&
+        (!plan->typed || keep_types(test, sim, &types, &pool)) &&
         EXPECT(space_driver_start(&driver, sim, mmu, &pool, windows, count))) {
         for (unsigned step = 0; step < steps && !driver.failed; step++)
             space_step(&driver);
         if (!driver.failed)
             space_driver_finish(&driver);
         tell_failure(test, &driver, seed);
+        EXPECT(!plan->typed || driver.failed || ps_cache_types_destroy(&types) == PS_OK);
     }
     space_driver_end(&driver);
     mmu_destroy(mmu);
@@ -91,7 +103,7 @@ static void run_on(struct test *test, const struct plan *plan, struct sim_machin
 
 static void run(struct test *test, const struct plan *plan)
 {
-    struct sim_range ram = SIM_RAM(TABLE_FIRST_FRAME, plan->huge ? 2048 : 96);
+    struct sim_range ram = SIM_RAM(TABLE_FIRST_FRAME, plan->huge ? 2048 : plan->typed ? 256 : 96);
 
     for (uint64_t seed = plan->first_seed;
          seed < plan->first_seed + plan->seeds && test->failures == 0; seed++) {
@@ -120,6 +132,11 @@ MODEL_CASE(random_calls_agree_without_gib_leaves, .flags = SIM_NO_GIB_LEAVES | S
 MODEL_CASE(random_calls_agree_with_gib_leaves, .huge = true, .first_seed = 500, .seeds = 3)
 MODEL_CASE(random_calls_agree_with_gib_leaves_in_five_levels, .flags = SIM_FIVE_LEVELS,
            .huge = true, .processors = 2, .first_seed = 600, .seeds = 3)
+MODEL_CASE(random_calls_agree_about_cache_types, .typed = true, .first_seed = 700, .seeds = 10)
+MODEL_CASE(random_calls_of_several_processors_agree_about_cache_types, .typed = true,
+           .processors = 2, .first_seed = 800, .seeds = 3)
+MODEL_CASE(random_calls_agree_about_cache_types_with_gib_leaves, .typed = true, .huge = true,
+           .first_seed = 900, .seeds = 1)
 
 static const struct test_case cases[] = {
     TEST_CASE(random_calls_agree),
@@ -129,6 +146,9 @@ static const struct test_case cases[] = {
     TEST_CASE(random_calls_agree_without_gib_leaves),
     TEST_CASE(random_calls_agree_with_gib_leaves),
     TEST_CASE(random_calls_agree_with_gib_leaves_in_five_levels),
+    TEST_CASE(random_calls_agree_about_cache_types),
+    TEST_CASE(random_calls_of_several_processors_agree_about_cache_types),
+    TEST_CASE(random_calls_agree_about_cache_types_with_gib_leaves),
 };
 
 const struct test_suite suite_page_table_model = TEST_SUITE("page_table_model", cases);
