@@ -1,5 +1,7 @@
 #include "machine_suite.h"
 
+#include "suite/world.h"
+
 #include "hw.h"
 
 static const struct machine_under_test *mut;
@@ -218,12 +220,16 @@ static void page_zero_is_absent_everywhere(struct test *test)
 static void framebuffer_is_write_combining(struct test *test)
 {
     struct ps_translation found;
+    ps_status status;
 
     if (mut->stage->framebuffer.addr == 0)
         SKIP("no framebuffer in memory");
     REQUIRE_OK(ps_page_table_query(&mut->stage->table, mut->stage->framebuffer, &found));
     EXPECT_EQ(found.attr.cache, PS_CACHE_WRITE_COMBINING);
     EXPECT_EQ(found.attr.access, PS_READ | PS_WRITE | PS_GLOBAL);
+    status = ps_page_table_map_run(&mut->stage->table, test->world->scratch, found.frame,
+                                   ps_pages(1), ps_attr_ram(PS_READ), 0);
+    EXPECT_STATUS(status, PS_ACCESS_DENIED);
 }
 
 static void stack_has_guard_pages(struct test *test)

@@ -1,5 +1,7 @@
 #include "world_host.h"
 
+#include <pagestage/cache_types.h>
+
 #include <stdlib.h>
 
 #include "hw.h"
@@ -14,6 +16,7 @@ struct host {
     struct sim_machine *sim;
     struct mmu *mmu;
     struct ps_frame_pool pool;
+    struct ps_cache_types types;
     struct ps_page_table table;
     struct ps_virtual_allocator arena;
 };
@@ -56,6 +59,9 @@ static ps_status build_layers(struct host *host)
     const struct ps_machine *machine = &host->sim->machine;
     ps_status status = ps_frame_pool_init(&host->pool, machine, &host->sim->map);
 
+    if (status == PS_OK)
+        status = ps_cache_types_init(&host->types, &host->pool, &host->sim->map);
+    host->sim->machine.cache_types = &host->types;
     if (status == PS_OK)
         status = ps_page_table_create(&host->table, machine, &host->pool);
     if (status != PS_OK)
@@ -114,6 +120,8 @@ static const char *take_down(struct host *host)
         return "the case left an allocation behind";
     if (ps_page_table_destroy(&host->table) != PS_OK)
         return "the case left a leaf behind";
+    if (ps_cache_types_destroy(&host->types) != PS_OK)
+        return "the case left a cache type behind";
     if (ps_frame_pool_in_use(&host->pool) != 0)
         return "the case left a frame behind";
     if (ps_frame_pool_validate(&host->pool, NULL) != PS_OK)

@@ -4,11 +4,12 @@ extern const struct test_suite suite_frame_pool_live;
 extern const struct test_suite suite_frame_scarcity;
 extern const struct test_suite suite_access;
 extern const struct test_suite suite_page_table_live;
+extern const struct test_suite suite_cache_types_live;
 extern const struct test_suite suite_virtual_live;
 
 const struct test_suite *const suites[] = {
-    &suite_frame_pool_live, &suite_frame_scarcity, &suite_access,
-    &suite_page_table_live, &suite_virtual_live,
+    &suite_frame_pool_live, &suite_frame_scarcity,   &suite_access,
+    &suite_page_table_live, &suite_cache_types_live, &suite_virtual_live,
 };
 
 const size_t suite_count = PS_ARRAY_SIZE(suites);
