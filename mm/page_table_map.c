@@ -100,8 +100,7 @@ static enum upgrade upgrade_of_page(const struct map *map, uint64_t entry, unsig
     ps_attr_t new = attr_after_upgrade(map, old);
 
     if (ps_entry_leaf_page(entry, level, page).number == frame_for(map, page).number) {
-        if (!ps_attr_is_valid(new) ||
-            (old.cache != new.cache && map->walk.table->machine->cache_types != NULL))
+        if (!ps_attr_is_valid(new))
             return UPGRADE_REFUSE;
         return ps_attr_equal(old, new) ? UPGRADE_KEEP : UPGRADE_CHANGE;
     }
