@@ -4,20 +4,28 @@
  * Two mappings of a frame that disagree about caching are undefined on x86-64: lost writes,
  * machine checks. One structure a machine keeps them apart, for all its page tables:
  *
- *     RAM, as the memory map says    write-back, always: the direct map shows it so
- *     all other frames               any type; while some page of a range is mapped, the whole
- *                                    range has the type of its first mapping
+ *     RAM: all types of which        write-back, always: the direct map shows it so
+ *     ps_memory_type_is_ram()
+ *     all other frames, in the       any type, write-back as well; while some page of a range is
+ *     memory map or not              mapped, the whole range has the type of its first mapping
  *
- * A range is what was mapped by one call; ranges that overlap become one. It is forgotten with
- * the last page of it that is unmapped, so a part of it may keep its type a little longer than
- * it is mapped. Page tables whose machine points to the structure ask it by themselves; nobody
- * else has to.
+ * A range is a run that was mapped by one call, less its parts that are RAM; of a call that maps
+ * scattered frames each is a range. Ranges that overlap become one, and ranges that only touch do
+ * not. A range is forgotten with the last page of it that is unmapped, so a part of it may keep its
+ * type a little longer than it is mapped. A page is mapped until it is swept.
  *
- * Memory: about 30 bytes a range, from the frame pool.
+ * Switching it on: init, then machine->cache_types, then the first page table. Page tables ask and
+ * tell by themselves from there on; nobody else has to. Leaves that were mapped before are unknown.
+ * Switching it off: destroy the page tables first, then the types, and clear machine->cache_types.
  *
- * Locking: begin takes the lock and end gives it back; check, reserve, add and remove are called
- * between them. The other calls take it themselves. Lock order: page table, cache types, frame
- * pool.
+ * Memory, from the frame pool: about 30 bytes a range. A map call first reserves, until it ends,
+ * what ps_range_tree_reserve() takes for all ranges that it may add: one a frame where frames are
+ * scattered. Giving back takes none.
+ *
+ * Locking: begin takes the lock and end gives it back; check, has, reserve, add and remove are
+ * called between them. query, dump and validate take it themselves. is_ram needs none, and init and
+ * destroy are for when nobody else calls. The lock is held during rounds of map calls: who waits
+ * for it answers them, see machine->answer. Lock order: page table, cache types, frame pool.
  */
 #ifndef PAGESTAGE_CACHE_TYPES_H
 #define PAGESTAGE_CACHE_TYPES_H
@@ -45,13 +53,16 @@ struct ps_cache_types {
  * pool   initialised; its machine is the one that may point to `types`. Outlives them
  * map    normalised; outlives them. It may be changed while no call is going on, as long as RAM
  *        stays RAM and all else what it is
- * PS_INVALID_ARGS (NULL), PS_BAD_STATE (already initialised, or the pool is not).
+ * PS_INVALID_ARGS (NULL), PS_BAD_STATE (already initialised, or the pool is not). O(ranges of map).
  */
 PS_MUST_CHECK ps_status ps_cache_types_init(struct ps_cache_types *types,
                                             struct ps_frame_pool *pool,
                                             const struct ps_memory_map *map);
 
-/* PS_INVALID_ARGS (NULL); PS_BAD_STATE: not initialised, or something is mapped still. */
+/*
+ * The structure is zero afterwards.
+ * PS_INVALID_ARGS (NULL); PS_BAD_STATE: not initialised, or something is mapped still.
+ */
 PS_MUST_CHECK ps_status ps_cache_types_destroy(struct ps_cache_types *types);
 
 /* ps_cache_types_is_ram() beyond the largest stretch. */
@@ -72,7 +83,7 @@ static inline bool ps_cache_types_is_ram(const struct ps_cache_types *types, ps_
 bool ps_cache_types_are_ram(const struct ps_cache_types *types, const ps_frame_t *frames,
                             uint64_t count);
 
-/* ---- what a page table does around a change ---- */
+/* ---- what a page table does around a change: pages > 0, all of them below 2^52 bytes ---- */
 
 void ps_cache_types_begin(struct ps_cache_types *types);
 
@@ -88,7 +99,10 @@ PS_MUST_CHECK ps_status ps_cache_types_check(const struct ps_cache_types *types,
                                              ps_pages_t pages, enum ps_cache cache,
                                              uint64_t *inserts);
 
-/* What was counted by check can be added without failing. PS_NO_MEMORY: nothing has changed. */
+/*
+ * So many ranges, as counted by check, can be added without failing until end is called.
+ * PS_NO_MEMORY: nothing has changed.
+ */
 PS_MUST_CHECK ps_status ps_cache_types_reserve(struct ps_cache_types *types, uint64_t inserts);
 
 /* The pages are mapped now: checked and reserved. Parts that are RAM are left out, here and below.
@@ -96,7 +110,10 @@ PS_MUST_CHECK ps_status ps_cache_types_reserve(struct ps_cache_types *types, uin
 void ps_cache_types_add(struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages,
                         enum ps_cache cache);
 
-/* Pages that were added are not mapped any more. Never fails. */
+/*
+ * Pages that were added, by one call or by several, are not mapped any more: each time they were
+ * added is taken back by its own call. Never fails.
+ */
 void ps_cache_types_remove(struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages);
 
 /*
@@ -116,13 +133,13 @@ struct ps_cache_range {
 };
 
 /*
- * The range that `frame` belongs to.
+ * The range that `frame` belongs to. O(log ranges).
  * PS_INVALID_ARGS (NULL), PS_BAD_STATE (not initialised), PS_NOT_FOUND: RAM, or not mapped.
  */
 PS_MUST_CHECK ps_status ps_cache_types_query(struct ps_cache_types *types, ps_frame_t frame,
                                              struct ps_cache_range *range);
 
-/* One line a range, in ascending order. */
+/* One line a range, in ascending order; nothing when not initialised. */
 void ps_cache_types_dump(struct ps_cache_types *types, const struct ps_sink *sink);
 
 /*

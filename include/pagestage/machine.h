@@ -48,7 +48,7 @@ struct ps_machine {
 
     /*
      * Keeps page tables from mapping a frame with two memory types; NULL: nobody does. Set before
-     * the first page table is created.
+     * the first page table is created, and kept until the last one is destroyed.
      */
     struct ps_cache_types *cache_types;
 

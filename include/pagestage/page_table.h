@@ -175,7 +175,7 @@ enum ps_existing {
  *                    types, a frame with another memory type than it has, also if the page would
  *                    be skipped, and an upgrade that would change the type of a frame
  * PS_ALREADY_EXISTS  with PS_EXISTING_ERROR; always for a page that is retired
- * PS_NO_MEMORY       no frame for a table, or none to promise
+ * PS_NO_MEMORY       no frame for a table, none to promise, or none to note cache types in
  * Cost: one walk per table touched, one store a leaf.
  */
 PS_MUST_CHECK ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va,
@@ -349,7 +349,8 @@ struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table
  * Walk everything and check it: used-entry counts, empty entries zero, nothing retired, no
  * reserved bit, no writable and executable leaf, page 0 absent, no leaf the processor does
  * not have, every table a frame of the pool tagged as a table and reached once, leaf and
- * table counters, as many promised frames as the cuttable large leaves need.
+ * table counters, as many promised frames as the cuttable large leaves need, and, where the
+ * machine keeps cache types, no leaf with another type than they know of its frames.
  * PS_CORRUPT with one line to `sink` for the first breach. O(tables * 512).
  */
 PS_MUST_CHECK ps_status ps_page_table_validate(struct ps_page_table *table,

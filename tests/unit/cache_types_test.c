@@ -519,6 +519,8 @@ TYPES_CASE(init_says_what_is_wrong)
     EXPECT_STATUS(ps_cache_types_init(&types, &f->pool, NULL), PS_INVALID_ARGS);
     EXPECT_STATUS(ps_cache_types_init(&types, &pool, &f->map), PS_BAD_STATE);
     EXPECT_STATUS(ps_cache_types_init(&f->types, &f->pool, &f->map), PS_BAD_STATE);
+    types.ranges = f->types.ranges; /* not zero-filled */
+    EXPECT_STATUS(ps_cache_types_init(&types, &f->pool, &f->map), PS_BAD_STATE);
     EXPECT(types.map == NULL);
 }
 
