@@ -51,6 +51,7 @@ extern const struct test_suite suite_page_table_model;
 extern const struct test_suite suite_page_table_retire;
 extern const struct test_suite suite_page_table_round;
 extern const struct test_suite suite_page_table_space;
+extern const struct test_suite suite_page_table_typed;
 extern const struct test_suite suite_page_table_upgrade;
 extern const struct test_suite suite_range_tree;
 extern const struct test_suite suite_range_tree_change;
