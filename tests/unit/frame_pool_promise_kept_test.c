@@ -218,6 +218,23 @@ static void expect_breach(struct test *test, struct pool_fixture *f, const char 
     EXPECT_TEXT(text, expected);
 }
 
+/* More have come back, one by one, than the totals know of. */
+POOL_CASE(what_came_back_quickly_can_be_promised, PLAIN(TRACT, 2048), SIM_RAM(4 * TRACT, 3))
+{
+    uint64_t all = pool_now(f).available;
+    uint64_t frames[10];
+
+    for (unsigned i = 0; i < 9; i++)
+        EXPECT_OK(single(f, 0, &frames[i]));
+    EXPECT_OK(promise(f, 1));
+    EXPECT_OK(single(f, 0, &frames[9]));
+    for (unsigned i = 0; i < 5; i++)
+        EXPECT_OK(ps_frame_pool_free(&f->pool, ps_frame(frames[i]), ps_pages(1)));
+    EXPECT_OK(promise(f, all - 5 - 1));
+    EXPECT_REFUSED(promise(f, 1), PS_NO_MEMORY);
+    expect_promised(test, f, all - 5, all - 5);
+}
+
 POOL_CASE(a_promise_that_cannot_be_kept_is_found, POOL_SMALL)
 {
     EXPECT_OK(promise(f, 10));
@@ -253,6 +270,7 @@ static const struct test_case cases[] = {
     TEST_CASE(a_damaged_frame_costs_no_promised_one),
     TEST_CASE(quick_calls_stay_quick_beside_a_promise),
     TEST_CASE(several_processors_leave_the_promised_ones),
+    TEST_CASE(what_came_back_quickly_can_be_promised),
     TEST_CASE(a_promise_that_cannot_be_kept_is_found),
     TEST_CASE(a_dump_tells_how_many_are_promised),
 };
