@@ -237,15 +237,18 @@ $(BUILD)/stress/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(GCC) $(THREAD_FLAGS) -O2 -MMD -c $< -o $@
 
-# ---- coverage: the host's tests with the frame pool and the range tree counted ----
+# ---- coverage: the host's tests with the frame pool, the range tree and the page tables counted.
+# The helpers for entries are in a header: their own tests are counted for them. ----
 
-COVERED          := $(wildcard mm/frame_pool*.c mm/range_tree*.c)
+COVERED          := $(wildcard mm/frame_pool*.c mm/range_tree*.c mm/page_table*.c) mm/tlb.c \
+                    tests/unit/entry_test.c
 COVERAGE_OBJECTS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(COVERED))
 COVERAGE_THREADS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(THREAD_SOURCES))
 COVERAGE         := -fprofile-instr-generate -fcoverage-mapping
 
-coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of the frame pool and the range tree
+coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of frame pool, range tree, page tables
 	@python3 scripts/coverage.py $< frame_pool -_model/ + $< range_tree -_model/ + \
+	        $< page_table -_model/ + $< tlb/ + $< entry/ + \
 	        $(BUILD)/coverage/thread_tests frame_pool_ -threads/
 
 $(BUILD)/coverage/host_tests: $(COVERAGE_OBJECTS) \

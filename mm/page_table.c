@@ -73,6 +73,7 @@ static ps_status count_missing(const struct ps_page_table *table, struct ps_page
     for (uint64_t i = indices.first; i <= indices.last; i++) {
         uint64_t entry = ps_hw_entry_load(&root[i]);
 
+        /* defensive: roots of the processor's own geometry lie above the largest leaf. */
         if (entry != 0 && ps_entry_has_leaf(entry, table->levels))
             return PS_ALREADY_EXISTS;
         *missing += entry == 0;

@@ -83,7 +83,8 @@ void ps_page_table_dump_walk(const struct ps_page_table *table, ps_virt_t va,
     }
     page = ps_page_of_virt(table, va);
     frame = table->root;
-    for (unsigned level = table->levels; level > 0; level--) {
+    /* It ends at level 1 at the latest, where no entry is a table. */
+    for (unsigned level = table->levels;; level--) {
         uint64_t entry = ps_hw_entry_load(ps_table_entry(table, frame, level, page));
 
         dump_entry(table, level, ps_level_index(page, level), entry, sink);

@@ -112,8 +112,9 @@ static void promote_leave(struct ps_walk *walk, struct ps_piece *piece,
 
     (void)child;
     if (piece->level > ps_level_largest_leaf(table->machine) || !ps_entry_is_present(entry) ||
-        ps_entry_used(entry) != PS_TABLE_ENTRIES || ps_entry_is_anchored(entry) ||
-        !ps_piece_is_whole(piece))
+        ps_entry_used(entry) != PS_TABLE_ENTRIES || !ps_piece_is_whole(piece) ||
+        /* defensive: only in small geometries may the root hold large leaves. */
+        ps_entry_is_anchored(entry))
         return;
     small = merged(ps_hw_frame(table->machine, frame), piece->level - 1);
     if (small == 0 || ps_frame_pool_promise(table->pool, ps_pages(1)) != PS_OK)

@@ -67,8 +67,10 @@ static bool unlink(struct retire *retire, struct ps_piece *piece, uint64_t entry
 {
     struct ps_page_table *table = retire->walk.table;
 
-    if (!retire->whole || piece->level != 2 || ps_entry_is_anchored(entry) ||
-        !ps_piece_is_whole(piece) || ps_entry_used(entry) <= table->machine->flush_threshold)
+    if (!retire->whole || piece->level != 2 || !ps_piece_is_whole(piece) ||
+        ps_entry_used(entry) <= table->machine->flush_threshold ||
+        /* defensive: only in small geometries does the root hold tables of level 1. */
+        ps_entry_is_anchored(entry))
         return false;
     ps_hw_entry_store(piece->entry, ps_entry_retire(entry));
     ps_gather_range(table, retire->gather, ps_piece_range(piece), PS_LEAF_4K,

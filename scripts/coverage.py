@@ -3,8 +3,8 @@
 
 usage: coverage.py PROGRAM PART OF A NAME [-PART OF A NAME ...] [+ PROGRAM ...]
 
-The parts are the frame pool and the range tree; the programs were built with their sources
-counted. Each is run for the cases whose names contain the part, and none of those behind a minus:
+The parts are the frame pool, the range tree and the page tables, with what these have in headers;
+the programs were built with their sources counted. Each is run for the cases whose names contain the part, and none of those behind a minus:
 what random work reaches, nobody has stated.
 A file fails when one of its functions is never called, or when a branch never goes one of its two
 ways, unless a comment on that line, or right before the statement, says why that cannot be:
@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / (os.environ.get("BUILD") or "build") / "coverage"
 COV = os.environ.get("LLVM_COV") or "llvm-cov"
 PROFDATA = os.environ.get("LLVM_PROFDATA") or "llvm-profdata"
-NOUNS = ("frame_pool", "range_tree")
+PARTS = ("mm/frame_pool*", "mm/range_tree*", "mm/page_table*", "mm/tlb*", "mm/x86_64/entry*")
 DEADLINE = 120  # seconds for one program
 BRANCH = re.compile(r"\s*\|\s+Branch \((\d+):(\d+)\): \[(?:True: (\S+), False: (\S+)|Folded.*)\]")
 HEADING = re.compile(r"(/\S+):")
@@ -155,7 +155,7 @@ def files(counts, programs):
     functions = uncalled(exported)
     for entry in sorted(exported["files"], key=lambda entry: entry["filename"]):
         path = entry["filename"]
-        if any(pathlib.Path(path).match(f"mm/{noun}*.[ch]") for noun in NOUNS):
+        if any(pathlib.Path(path).match(f"{part}.[ch]") for part in PARTS):
             yield File(path, entry["summary"]["lines"], found.get(path, {}),
                        functions.get(path, []))
 

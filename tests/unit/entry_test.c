@@ -10,6 +10,7 @@
 static const struct ps_machine usual = {
     .physical_bits = 46, .levels = 4, .no_execute = true, .gib_leaves = true};
 static const struct ps_machine poor = {.physical_bits = 36, .levels = 4};
+static const struct ps_machine shallow = {.physical_bits = 46, .levels = 2, .gib_leaves = true};
 
 /* Every valid attribute; false after the last. */
 static bool next_attr(unsigned *number, ps_attr_t *attr)
@@ -243,6 +244,7 @@ static void levels_span_what_the_manual_says(struct test *test)
     EXPECT_EQ(ps_level_index(page, 5), page >> 36 & 511);
     EXPECT_EQ(ps_level_largest_leaf(&usual), 3);
     EXPECT_EQ(ps_level_largest_leaf(&poor), 2);
+    EXPECT_EQ(ps_level_largest_leaf(&shallow), 2);
     EXPECT_EQ(ps_frame_largest(&usual), ((uint64_t)1 << 34) - 1);
 }
 

@@ -107,6 +107,42 @@ TABLE_CASE(a_promise_that_somebody_else_took_back_is_found)
     EXPECT_OK(ps_frame_pool_promise(&f->pool, ps_pages(1)));
 }
 
+TABLE_CASE(tables_that_are_no_single_frames_of_the_pool_are_found)
+{
+    const struct ps_frame_run two = {
+        .pages = {2}, .limit = PS_FRAME_ANY, .tag = PS_FRAME_TABLE, .flags = PS_FRAME_ZERO};
+    struct ps_frame_pool *pool = f->table.pool;
+    struct ps_frame_pool none = {0};
+    uint64_t *entry;
+    ps_frame_t run;
+
+    table_map(test, f, at(TABLE_LOW, 0), 7, RW);
+    entry = table_entry(f, at(TABLE_LOW, 0), 2);
+    REQUIRE_OK(ps_frame_pool_alloc_run(&f->pool, &two, &run));
+    expect_breach(test, f, entry, run.number << 12 | 0x227, "not allocated as a table");
+    EXPECT_OK(ps_frame_pool_free(&f->pool, run, ps_pages(2)));
+    f->table.pool = &none;
+    EXPECT_STATUS(ps_page_table_validate(&f->table, NULL), PS_CORRUPT);
+    f->table.pool = pool;
+}
+
+/* Tables are counted for some frames at a time: these lie further apart than that. */
+TABLE_CASE(a_table_that_is_used_twice_is_found_wherever_it_lies, .frames = 20000)
+{
+    const struct ps_frame_run apart = {
+        .pages = {9000}, .limit = PS_FRAME_ANY, .tag = PS_FRAME_USER, .flags = 0};
+    ps_frame_t run;
+    uint64_t *entry;
+
+    REQUIRE_OK(ps_frame_pool_alloc_run(&f->pool, &apart, &run));
+    table_map(test, f, at(TABLE_LOW, 0), 7, RW);
+    table_map(test, f, at(TABLE_LOW, 512), 8, RW);
+    EXPECT_OK(ps_frame_pool_free(&f->pool, run, ps_pages(9000)));
+    entry = table_entry(f, at(TABLE_LOW, 0), 2);
+    EXPECT((*entry >> 12 & 0xffffffffffu) > f->table.root.number + 9000);
+    expect_breach(test, f, entry, *table_entry(f, at(TABLE_LOW, 512), 2), "twice");
+}
+
 /* ---- dumps ---- */
 
 static const char *dump(struct table_fixture *f, char *text, size_t size)
@@ -129,7 +165,9 @@ TABLE_CASE(the_dump_shows_one_line_a_range)
     EXPECT_TEXT(dump(f, text, sizeof(text)), "");
     table_map_run(test, f, at(TABLE_LOW, 0), TABLE_FAR, 1024, RW, PS_MAP_PERMANENT);
     table_map(test, f, at(TABLE_HIGH, 1), 7, ps_attr(PS_READ | PS_GLOBAL, PS_CACHE_UNCACHED));
+    table_map(test, f, ps_virt(0x1000), 7, RO);
     EXPECT_TEXT(dump(f, text, sizeof(text)),
+                "0x0000000000001000-0x0000000000001fff      4 KiB r---- WB  4K  frames 0x7-0x7 \n"
                 "0x0000200000000000-0x00002000003fffff      4 MiB rw--- WB  2M! "
                 "frames 0xc0000-0xc03ff low things\n"
                 "0xffff900000001000-0xffff900000001fff      4 KiB r---g UC  4K  "
@@ -192,6 +230,8 @@ static const struct test_case cases[] = {
     TEST_CASE(broken_tables_are_found),
     TEST_CASE(wrong_counters_are_found),
     TEST_CASE(a_promise_that_somebody_else_took_back_is_found),
+    TEST_CASE(tables_that_are_no_single_frames_of_the_pool_are_found),
+    TEST_CASE(a_table_that_is_used_twice_is_found_wherever_it_lies),
     TEST_CASE(the_dump_shows_one_line_a_range),
     TEST_CASE(the_walk_is_shown_down_to_the_leaf),
     TEST_CASE(the_walk_survives_what_is_broken),

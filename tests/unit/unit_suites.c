@@ -55,6 +55,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_page_table_harvest,
     &suite_page_table_space,
     &suite_page_table_check,
+    &suite_page_table_corner,
     &suite_page_table_typed,
     &suite_page_table_failure,
     &suite_page_table_types,

@@ -40,6 +40,7 @@ extern const struct test_suite suite_mmu;
 extern const struct test_suite suite_page_table;
 extern const struct test_suite suite_page_table_change;
 extern const struct test_suite suite_page_table_check;
+extern const struct test_suite suite_page_table_corner;
 extern const struct test_suite suite_page_table_dirty;
 extern const struct test_suite suite_page_table_failure;
 extern const struct test_suite suite_page_table_harvest;
