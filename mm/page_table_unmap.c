@@ -152,12 +152,33 @@ static bool is_unused(const uint64_t *entries)
     return (bits & (PS_ENTRY_USE | PS_ENTRY_PERMANENT | PS_ENTRY_GLOBAL)) == 0;
 }
 
+/*
+ * All leaves of such a table but those that are used after all, by another processor just now:
+ * these stay, with what it has set in them.
+ */
+static void retire_unused_small(struct retire *retire, struct ps_piece *piece)
+{
+    struct ps_page_table *table = retire->walk.table;
+
+    for (; piece->count != 0; ps_piece_next(piece)) {
+        uint64_t old = ps_hw_entry_load(piece->entry);
+
+        if (old == 0 || (old & PS_ENTRY_USE) != 0 ||
+            !ps_entry_change(piece->entry, old, ps_entry_retire(old), ps_is_alone(table)))
+            continue;
+        ps_gather_range(table, retire->gather, ps_piece_range(piece), PS_LEAF_4K, old);
+        piece->retired++;
+        retire->leaves++;
+        table->counters.leaves[1]--;
+    }
+}
+
 /* Asked in the table itself: where that holds the whole range, nobody is asked above it. */
 static bool retire_unused_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     if (piece->level == 1) {
         if (piece->count == PS_TABLE_ENTRIES && is_unused(piece->entry))
-            retire_small(retire_of(walk), piece);
+            retire_unused_small(retire_of(walk), piece);
         else
             ps_piece_skip(piece, piece->count);
         return true;

@@ -293,7 +293,7 @@ SCENE(promotion_of_2m_leaves, prepare_2m, promote_2m, .least = 1)
 
 /* ---- harvest ---- */
 
-/* The table in the middle was not used. */
+/* The table in the middle was not used. Of its pages those that are met after all would stay. */
 static void prepare_harvest(struct test *test, struct table_fixture *f, struct watch *watch)
 {
     table_map_run(test, f, at(TABLE_LOW, 0), 300, 1536, RW, PS_MAP_SMALL);
@@ -301,7 +301,9 @@ static void prepare_harvest(struct test *test, struct table_fixture *f, struct w
     *table_entry(f, at(TABLE_LOW, 0), 1) |= 0x20;
     *table_entry(f, at(TABLE_LOW, 1024), 1) |= 0x60;
     *table_entry(f, at(TABLE_LOW, 1536), 2) |= 0x20;
-    watch_add(watch, 0, 1536, 19, 300, RW);
+    watch_add(watch, 0, 512, 19, 300, RW);
+    watch_add(watch, 512, 1, 1, 300 + 512, RW);
+    watch_add(watch, 1024, 512, 19, 300 + 1024, RW);
     watch_add(watch, 1536, 512, 101, TABLE_FAR, RW);
     watch_goes(watch, 512, 512);
 }
