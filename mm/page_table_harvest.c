@@ -79,10 +79,14 @@ ps_status ps_page_table_harvest(struct ps_page_table *table, ps_virt_t va, ps_pa
     const unsigned known = PS_HARVEST_KEEP | PS_HARVEST_FREE_TABLES;
     struct ps_page_range range;
     ps_status status;
+    bool entered;
 
     if (harvest == NULL || (harvest->flags & ~known) != 0)
         return PS_INVALID_ARGS;
-    if (!ps_page_table_enter(table, va, pages, &range, &status))
+    entered = harvest->flags == PS_HARVEST_KEEP
+                  ? ps_page_table_enter_to_look(table, va, pages, &range, &status)
+                  : ps_page_table_enter(table, va, pages, &range, &status);
+    if (!entered)
         return status;
     return ps_page_table_leave(table, harvest_range(table, range, harvest));
 }

@@ -302,6 +302,9 @@ void ps_frames_unpromise(struct ps_page_table *table, uint64_t frames);
  */
 bool ps_page_table_enter(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
                          struct ps_page_range *range, ps_status *status);
+/* The same for calls that change nothing: the table may be frozen. */
+bool ps_page_table_enter_to_look(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                                 struct ps_page_range *range, ps_status *status);
 /* Unlock and hand `status` through. */
 ps_status ps_page_table_leave(struct ps_page_table *table, ps_status status);
 

@@ -267,13 +267,21 @@ static ps_status check_range(const struct ps_page_table *table, ps_virt_t va, ps
     return PS_OK;
 }
 
-bool ps_page_table_enter(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
-                         struct ps_page_range *range, ps_status *status)
+bool ps_page_table_enter_to_look(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                                 struct ps_page_range *range, ps_status *status)
 {
     *status = check_range(table, va, pages, range);
     if (*status != PS_OK || pages.count == 0)
         return false;
     ps_page_table_lock(table);
+    return true;
+}
+
+bool ps_page_table_enter(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                         struct ps_page_range *range, ps_status *status)
+{
+    if (!ps_page_table_enter_to_look(table, va, pages, range, status))
+        return false;
     if (!table->frozen)
         return true;
     *status = ps_page_table_leave(table, PS_BAD_STATE);

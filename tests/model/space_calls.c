@@ -479,6 +479,9 @@ void drive_harvest(struct space_driver *driver, struct space_range range, unsign
                 range.count, flags);
     if (may == 0)
         may = space_refuses(oracle, range);
+    /* Who only looks may do so in a frozen table. */
+    if (flags == PS_HARVEST_KEEP)
+        may &= ~SPACE_MAY(PS_BAD_STATE);
     arm(driver);
     status = ps_page_table_harvest(table_of(driver), va_of(driver, range), ps_pages(range.count),
                                    &harvest);

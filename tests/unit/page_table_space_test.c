@@ -238,6 +238,33 @@ static void count_text(void *context, const char *text, size_t length)
     *(size_t *)context += length;
 }
 
+static void count_visit(void *context, ps_virt_t va, ps_pages_t pages, bool dirty)
+{
+    (void)va;
+    (void)pages;
+    *(uint64_t *)context += dirty ? 1 : 100;
+}
+
+TABLE_CASE(harvest_looks_at_a_frozen_table)
+{
+    uint64_t dirty = 0;
+    struct ps_harvest harvest = {.flags = PS_HARVEST_KEEP, .visit = count_visit, .context = &dirty};
+    struct table_state before;
+
+    table_map_run(test, f, at(TABLE_LOW, 0), 300, 3, RW, 0);
+    *table_entry(f, at(TABLE_LOW, 1), 1) |= 0x60;
+    EXPECT_OK(ps_page_table_freeze(&f->table, true));
+    before = table_state(f);
+    EXPECT_OK(ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(512), &harvest));
+    EXPECT_EQ(dirty, 1);
+    harvest.flags = PS_HARVEST_KEEP | PS_HARVEST_FREE_TABLES;
+    EXPECT_STATUS(ps_page_table_harvest(&f->table, at(TABLE_LOW, 0), ps_pages(512), &harvest),
+                  PS_BAD_STATE);
+    EXPECT_EQ(dirty, 1);
+    table_expect_unchanged(test, f, &before);
+    EXPECT_OK(ps_page_table_freeze(&f->table, false));
+}
+
 TABLE_CASE(a_frozen_table_answers_questions)
 {
     size_t written = 0;
@@ -296,6 +323,7 @@ static const struct test_case cases[] = {
     TEST_CASE(global_translations_outlive_a_switch_and_others_do_not),
     TEST_CASE(a_table_was_used_when_a_processor_ran_on_it_since),
     TEST_CASE(nothing_changes_in_a_frozen_table),
+    TEST_CASE(harvest_looks_at_a_frozen_table),
     TEST_CASE(a_frozen_table_answers_questions),
     TEST_CASE(freeze_refuses_a_table_that_is_none),
     TEST_CASE(a_table_ends_where_the_next_2m_begin),
