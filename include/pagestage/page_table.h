@@ -95,7 +95,9 @@ struct ps_page_table {
 /*
  * An empty address space: allocates the root.
  * table   zero-filled; machine and pool outlive it
- * PS_INVALID_ARGS (NULL), PS_BAD_STATE (already created), PS_NO_MEMORY.
+ * PS_INVALID_ARGS  NULL, or machine->levels is neither 4 nor 5
+ * PS_BAD_STATE     already created
+ * and what ps_frame_pool_alloc() answers: PS_NO_MEMORY, ...
  */
 PS_MUST_CHECK ps_status ps_page_table_create(struct ps_page_table *table,
                                              const struct ps_machine *machine,
@@ -103,8 +105,10 @@ PS_MUST_CHECK ps_status ps_page_table_create(struct ps_page_table *table,
 
 /*
  * Free the root and all anchored tables; the structure is zero afterwards.
- * PS_BAD_STATE when not created, when a leaf is still mapped or retired, or while a processor
- * runs on it. Nothing has changed then.
+ * The caller sees to it that no other table still shares the upper half of this one: that cannot be
+ * checked, and its processors would walk through freed tables.
+ * PS_INVALID_ARGS (NULL). PS_BAD_STATE when not created, when a leaf is still mapped or retired, or
+ * while a processor runs on it. Nothing has changed then.
  */
 PS_MUST_CHECK ps_status ps_page_table_destroy(struct ps_page_table *table);
 
@@ -129,6 +133,7 @@ bool ps_page_table_was_used(struct ps_page_table *table, bool forget);
 /*
  * From now on nothing changes any more, or again: calls that would change a leaf, a table or a
  * bit answer PS_BAD_STATE, all others go on. For tables that were handed on.
+ * PS_INVALID_ARGS (NULL), PS_BAD_STATE (not created).
  */
 PS_MUST_CHECK ps_status ps_page_table_freeze(struct ps_page_table *table, bool frozen);
 
@@ -142,9 +147,11 @@ PS_MUST_CHECK ps_status ps_page_table_anchor(struct ps_page_table *table, ps_vir
 
 /*
  * Let `table` see the upper half of `from`: copies the root entries of all tables anchored
- * there. Those entries are not owned by `table`, never freed or counted by it, and calls on
- * `table` for addresses under them answer PS_ACCESS_DENIED.
- * PS_BAD_STATE: `table` has something in the upper half already, or is frozen; different levels.
+ * there now; what is anchored later is not seen. Those entries are not owned by `table`, never
+ * freed or counted by it, and calls on `table` for addresses under them answer PS_ACCESS_DENIED.
+ * `from` outlives `table`, and nobody anchors in it or destroys it meanwhile: only `table` is
+ * locked. PS_INVALID_ARGS (NULL). PS_BAD_STATE: `table` has something in the upper half already, or
+ * is frozen; one of them was not created; different levels.
  */
 PS_MUST_CHECK ps_status ps_page_table_share_upper(struct ps_page_table *table,
                                                   const struct ps_page_table *from);
@@ -168,7 +175,8 @@ enum ps_existing {
  *           one TLB round; a page inside a large leaf counts as existing and is cut out of
  *           it only where it must be replaced.
  * TLB       nothing to invalidate for pages that were absent; otherwise done here.
- * PS_INVALID_ARGS    also for an invalid attr, or a frame beyond machine->physical_bits
+ * PS_INVALID_ARGS    also for an invalid attr, an unknown `existing`, or a frame beyond
+ *                    machine->physical_bits
  * PS_ACCESS_DENIED   page 0; an address under a shared entry; a page that would have to be
  *                    cut out of a permanent large leaf; an upgrade that would take access
  *                    away or make a page writable and executable; where the machine keeps cache
@@ -176,7 +184,8 @@ enum ps_existing {
  *                    be skipped, and an upgrade that would change the type of a frame
  * PS_ALREADY_EXISTS  with PS_EXISTING_ERROR; always for a page that is retired
  * PS_NO_MEMORY       no frame for a table, none to promise, or none to note cache types in
- * Cost: one walk per table touched, one store a leaf.
+ * Cost: O(levels) for one page whose table exists; else two walks over the tables touched and one
+ * store a leaf. An upgrade looks at each page, those of large leaves as well.
  */
 PS_MUST_CHECK ps_status ps_page_table_map(struct ps_page_table *table, ps_virt_t va,
                                           const ps_frame_t *frames, ps_pages_t pages,
@@ -191,7 +200,7 @@ enum {
  * Map `pages` contiguous frames from `first` on, with the largest leaf that fits at each
  * point: address, frame and rest of the length all allow it, and the processor has it.
  * Statuses as ps_page_table_map() with PS_EXISTING_ERROR; PS_INVALID_ARGS also for an
- * unknown flag.
+ * unknown flag. Cost: O(tables touched + leaves).
  */
 PS_MUST_CHECK ps_status ps_page_table_map_run(struct ps_page_table *table, ps_virt_t va,
                                               ps_frame_t first, ps_pages_t pages, ps_attr_t attr,
@@ -209,8 +218,10 @@ struct ps_frame_release {
  *
  * release   NULL, or called for each released run of frames after the round, in ascending
  *           order of address; runs are as long as leaves allow and may be as short as one
- * Never fails for lack of memory.
+ * Never fails for lack of memory. Whether a page was written to is not told: who must know harvests
+ * before, or makes it read-only first.
  * PS_ACCESS_DENIED  part of a permanent large leaf; an address under a shared entry
+ * Cost: O(tables touched + leaves); O(levels) for one page that is not the last of its table.
  */
 PS_MUST_CHECK ps_status ps_page_table_unmap(struct ps_page_table *table, ps_virt_t va,
                                             ps_pages_t pages,
@@ -220,8 +231,18 @@ PS_MUST_CHECK ps_status ps_page_table_unmap(struct ps_page_table *table, ps_virt
  * The same in its steps, so that several ranges share one round:
  * retire each range into the gather, flush the gather, sweep each range.
  * Between retire and sweep the range is still in use: mapping there is PS_ALREADY_EXISTS.
- * Sweep releases only what was retired, large leaves as a whole, and cannot fail on a range
- * that retire accepted. Unmap finishes what was retired in its range.
+ * Sweep releases all that is retired in its range, whoever retired it, large leaves as a whole, and
+ * cannot fail on a range that retire accepted, unless the table was frozen in between. It may cover
+ * less, or more. Unmap finishes what was retired in its range.
+ *
+ * From the first retire to the last sweep the range belongs to its caller alone, as the lock is
+ * free in between: nobody else retires, sweeps or unmaps there. Otherwise a sweep would release
+ * what another caller has retired and not flushed yet, and processors would still reach those
+ * frames.
+ *
+ * PS_INVALID_ARGS also without a gather. PS_ACCESS_DENIED for an address under a shared entry;
+ * retire also for a part of a permanent large leaf. The round of a gather is not in `rounds`.
+ * Cost: as unmap.
  */
 PS_MUST_CHECK ps_status ps_page_table_retire(struct ps_page_table *table, ps_virt_t va,
                                              ps_pages_t pages, struct ps_tlb_gather *gather);
@@ -236,6 +257,7 @@ PS_MUST_CHECK ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt
  * that still holds the old rights would fault once, and not everybody can survive that.
  * Never fails for lack of memory. PS_INVALID_ARGS (attr), PS_ACCESS_DENIED as unmap, and where the
  * machine keeps cache types for a page that would change its memory type: unmap it first.
+ * Cost: O(tables touched + leaves); O(levels) for one page in a table of 4 KiB leaves.
  */
 PS_MUST_CHECK ps_status ps_page_table_protect(struct ps_page_table *table, ps_virt_t va,
                                               ps_pages_t pages, ps_attr_t attr);
@@ -257,7 +279,8 @@ PS_MUST_CHECK ps_status ps_page_table_promote(struct ps_page_table *table, ps_vi
 
 /*
  * From now on map and protect promote by themselves what they made uniform, in a round of its
- * own; at first they do not. PS_MAP_SMALL keeps a run from it, for that call.
+ * own; at first they do not. PS_MAP_SMALL keeps a run from it, for that call. Allowed in a frozen
+ * table. PS_INVALID_ARGS (NULL), PS_BAD_STATE (not created).
  */
 PS_MUST_CHECK ps_status ps_page_table_set_promotes(struct ps_page_table *table, bool promotes);
 
@@ -271,8 +294,9 @@ struct ps_translation {
 };
 
 /*
- * What `va` (any alignment) translates to. PS_NOT_FOUND when it does not, PS_ACCESS_DENIED
- * under a shared entry. O(levels).
+ * What `va` (any alignment) translates to. PS_INVALID_ARGS: NULL, or not canonical. PS_NOT_FOUND
+ * when it translates to nothing, also while it is retired; PS_ACCESS_DENIED under a shared entry.
+ * *translation is written with PS_OK only. O(levels).
  */
 PS_MUST_CHECK ps_status ps_page_table_query(struct ps_page_table *table, ps_virt_t va,
                                             struct ps_translation *translation);
@@ -301,7 +325,8 @@ struct ps_mapped_range {
 /*
  * Read the tables back: calls `visit` for every maximal range of equal leaves with
  * contiguous frames, in ascending order of address, shared entries left out. Stops when
- * `visit` returns false. Cost: O(tables * 512).
+ * `visit` returns false. Nothing happens with NULL, or for a table that was not created.
+ * Cost: O(tables * 512).
  */
 void ps_page_table_for_each(struct ps_page_table *table,
                             bool (*visit)(void *context, const struct ps_mapped_range *range),
@@ -323,15 +348,23 @@ struct ps_harvest {
 };
 
 /*
- * Tell of every leaf in [va, va + pages) that was accessed since the last harvest, and clear its
- * accessed and dirty bits. A large leaf counts as a whole and is visited with its whole range.
+ * Tell of every leaf in [va, va + pages) that was accessed or written since the last harvest, and
+ * clear its accessed and dirty bits. A large leaf counts as a whole, is visited with its whole
+ * range, and may reach out of [va, va + pages) on either side.
  *
+ * The visit comes before the round: until the call has returned, another processor may write to a
+ * page that it was told of, through a translation that it still has, and nothing will tell of that
+ * write. So who cleans pages notes them in the visit, and reads them after the return.
+ *
+ * PS_HARVEST_KEEP alone changes nothing, needs no round, and goes on in a frozen table.
  * PS_HARVEST_FREE_TABLES: a table of 4 KiB leaves that lies in the range with its whole span, and
  * of which no leaf was accessed, is unmapped as ps_page_table_unmap() does it, before any bit is
- * cleared: what it mapped can be mapped again when it is asked for. Tables with a permanent or a
- * global leaf stay, and all of them while somebody has retired and not swept yet.
+ * cleared: what it mapped can be mapped again when it is asked for. A leaf that a processor uses
+ * just then stays, and is visited. Tables with a permanent or a global leaf stay, and all of them
+ * while somebody has retired and not swept yet.
  * TLB: one round when a bit was cleared or a table unmapped. Never fails for lack of memory.
  * PS_INVALID_ARGS (NULL, an unknown flag), PS_ACCESS_DENIED for an address under a shared entry.
+ * Cost: O(tables * 512).
  */
 PS_MUST_CHECK ps_status ps_page_table_harvest(struct ps_page_table *table, ps_virt_t va,
                                               ps_pages_t pages, const struct ps_harvest *harvest);
@@ -339,10 +372,12 @@ PS_MUST_CHECK ps_status ps_page_table_harvest(struct ps_page_table *table, ps_vi
 /*
  * Mark every leaf in [va, va + pages) as accessed, as if it had been read; holes are fine. A large
  * leaf counts as a whole. TLB: nothing to do. PS_ACCESS_DENIED for an address under a shared entry.
+ * Cost: O(tables touched + leaves).
  */
 PS_MUST_CHECK ps_status ps_page_table_mark_accessed(struct ps_page_table *table, ps_virt_t va,
                                                     ps_pages_t pages);
 
+/* A copy of the counters; zeros for a table that was not created. O(1). */
 struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table);
 
 /*
@@ -350,8 +385,11 @@ struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table
  * reserved bit, no writable and executable leaf, page 0 absent, no leaf the processor does
  * not have, every table a frame of the pool tagged as a table and reached once, leaf and
  * table counters, as many promised frames as the cuttable large leaves need, and, where the
- * machine keeps cache types, no leaf with another type than they know of its frames.
- * PS_CORRUPT with one line to `sink` for the first breach. O(tables * 512).
+ * machine keeps cache types, no leaf with another type than they know of its frames. Between a
+ * retire and its sweep, what is retired is a breach.
+ * sink  NULL, or told
+ * PS_CORRUPT with one line to `sink` for the first breach; PS_INVALID_ARGS (NULL), PS_BAD_STATE.
+ * O(tables * 512), once more for every 8192 frames that tables lie apart.
  */
 PS_MUST_CHECK ps_status ps_page_table_validate(struct ps_page_table *table,
                                                const struct ps_sink *sink);

@@ -26,6 +26,10 @@ struct ps_tlb_gather {
     struct ps_invalidation what;
 };
 
+/*
+ * An empty gather, wherever the caller has room for it. machine outlives it. It belongs to one
+ * processor at a time. A gather that is not empty must be flushed before what it covers is used.
+ */
 void ps_tlb_gather_init(struct ps_tlb_gather *gather, const struct ps_machine *machine);
 
 /*
@@ -41,6 +45,8 @@ void ps_tlb_gather_add(struct ps_tlb_gather *gather, ps_virt_t va, ps_pages_t pa
 /*
  * One round on this processor and all others; nothing when nothing was added. The gather
  * is empty afterwards and can be used again. Returns the number of rounds: 0 or 1.
+ * Locking: none is taken. Whoever calls it answers shootdowns of others, by interrupts or through
+ * machine->answer, as long as its own shootdown waits: two that flush at once wait for each other.
  */
 unsigned ps_tlb_gather_flush(struct ps_tlb_gather *gather);
 
