@@ -103,6 +103,66 @@ TABLE_CASE(one_global_leaf_makes_everything_global)
     expect_everything(test, f, true);
 }
 
+/* What makes page 7 global. */
+static void map_global(struct test *test, struct table_fixture *f)
+{
+    table_map(test, f, at(TABLE_LOW, 7), 7, GLOBAL);
+}
+
+static void map_global_run(struct test *test, struct table_fixture *f)
+{
+    table_map_run(test, f, at(TABLE_LOW, 7), 7, 2, GLOBAL, PS_MAP_SMALL);
+}
+
+static void protect_global(struct test *test, struct table_fixture *f)
+{
+    table_map(test, f, at(TABLE_LOW, 7), 7, RW);
+    EXPECT_OK(ps_page_table_protect(&f->table, at(TABLE_LOW, 7), ps_pages(1), GLOBAL));
+}
+
+static void protect_global_run(struct test *test, struct table_fixture *f)
+{
+    table_map(test, f, at(TABLE_LOW, 7), 7, RW);
+    EXPECT_OK(ps_page_table_protect(&f->table, at(TABLE_LOW, 7), ps_pages(2), GLOBAL));
+}
+
+/* Tables that go with all they hold: nobody looks at their leaves. */
+static void unlink_global(struct test *test, struct table_fixture *f,
+                          void (*make)(struct test *test, struct table_fixture *f))
+{
+    table_map_run(test, f, at(TABLE_LOW, 100), 100, 900, RW, PS_MAP_SMALL);
+    if (make != NULL)
+        make(test, f);
+    f->sim->invalidations = 0;
+    table_unmap(test, f, at(TABLE_LOW, 0), 1024);
+    expect_everything(test, f, make != NULL);
+}
+
+TABLE_CASE(a_table_without_global_leaves_goes_without_them)
+{
+    unlink_global(test, f, NULL);
+}
+
+TABLE_CASE(a_global_page_goes_with_its_table)
+{
+    unlink_global(test, f, map_global);
+}
+
+TABLE_CASE(a_global_run_goes_with_its_table)
+{
+    unlink_global(test, f, map_global_run);
+}
+
+TABLE_CASE(a_page_that_became_global_goes_with_its_table)
+{
+    unlink_global(test, f, protect_global);
+}
+
+TABLE_CASE(a_run_that_became_global_goes_with_its_table)
+{
+    unlink_global(test, f, protect_global_run);
+}
+
 /* ---- retire ---- */
 
 TABLE_CASE(all_that_was_retired_goes_in_one_round)
@@ -247,6 +307,11 @@ static const struct test_case cases[] = {
     TEST_CASE(unmap_of_a_part_of_a_large_leaf_invalidates_its_pages),
     TEST_CASE(more_leaves_than_the_threshold_are_everything),
     TEST_CASE(one_global_leaf_makes_everything_global),
+    TEST_CASE(a_table_without_global_leaves_goes_without_them),
+    TEST_CASE(a_global_page_goes_with_its_table),
+    TEST_CASE(a_global_run_goes_with_its_table),
+    TEST_CASE(a_page_that_became_global_goes_with_its_table),
+    TEST_CASE(a_run_that_became_global_goes_with_its_table),
     TEST_CASE(all_that_was_retired_goes_in_one_round),
     TEST_CASE(protect_invalidates_what_changed),
     TEST_CASE(more_access_is_a_round_as_well),
