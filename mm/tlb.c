@@ -46,8 +46,12 @@ void ps_tlb_gather_add(struct ps_tlb_gather *gather, ps_virt_t va, ps_pages_t pa
                        ps_pages_t leaf, bool global)
 {
     struct ps_invalidation *what = &gather->what;
-    uint64_t count = (pages.count + (leaf.count - 1)) / leaf.count;
+    ps_virt_t last = ps_virt_last(va, pages);
+    uint64_t count;
 
+    /* From the start of the first leaf: so each step, also of ranges that are joined, meets one. */
+    va = ps_virt(ps_align_down(va.addr, leaf.count << PS_PAGE_SHIFT));
+    count = ((last.addr - va.addr) >> PS_PAGE_SHIFT) / leaf.count + 1;
     what->global |= global;
     if (gather->leaves + count > gather->machine->flush_threshold) {
         gather->leaves += count;
@@ -59,7 +63,7 @@ void ps_tlb_gather_add(struct ps_tlb_gather *gather, ps_virt_t va, ps_pages_t pa
         what->ranges[what->count++] =
             (struct ps_flush_range){va, (uint32_t)count, (uint32_t)leaf.count};
     } else {
-        count = join(&what->ranges[what->count - 1], va, ps_virt_last(va, pages), leaf.count);
+        count = join(&what->ranges[what->count - 1], va, last, leaf.count);
     }
     gather->leaves += count;
 }

@@ -103,7 +103,23 @@ TABLE_CASE(a_part_of_a_leaf_is_the_leaf)
 
     ps_tlb_gather_add(&told.gather, at(TABLE_LOW, 700), ps_pages(3), ps_pages(512), false);
     EXPECT_EQ(ps_tlb_gather_flush(&told.gather), 1);
-    expect_range(test, &told, 0, at(TABLE_LOW, 700), 1, 512);
+    expect_range(test, &told, 0, at(TABLE_LOW, 512), 1, 512);
+    ps_tlb_gather_add(&told.gather, at(TABLE_LOW, 700), ps_pages(1000), ps_pages(512), false);
+    EXPECT_EQ(ps_tlb_gather_flush(&told.gather), 1);
+    expect_range(test, &told, 0, at(TABLE_LOW, 512), 3, 512);
+}
+
+/* The last of them as well, although it is not reached in steps from the middle of the first. */
+TABLE_CASE(parts_of_leaves_that_find_no_room_are_all_reached)
+{
+    struct told told = begin(f);
+
+    for (uint64_t i = 0; i < PS_FLUSH_RANGES - 1; i++)
+        add(&told, TABLE_LOW, i * 10, 1);
+    ps_tlb_gather_add(&told.gather, at(TABLE_HIGH, 700), ps_pages(3), ps_pages(512), false);
+    ps_tlb_gather_add(&told.gather, at(TABLE_HIGH, 1546), ps_pages(3), ps_pages(512), false);
+    EXPECT_EQ(ps_tlb_gather_flush(&told.gather), 1);
+    expect_range(test, &told, PS_FLUSH_RANGES - 1, at(TABLE_HIGH, 512), 3, 512);
 }
 
 TABLE_CASE(as_many_leaves_as_the_threshold_go_one_by_one_and_one_more_with_everything)
@@ -218,6 +234,7 @@ static const struct test_case cases[] = {
     TEST_CASE(leaves_side_by_side_are_one_range),
     TEST_CASE(leaves_of_another_size_are_a_range_of_their_own),
     TEST_CASE(a_part_of_a_leaf_is_the_leaf),
+    TEST_CASE(parts_of_leaves_that_find_no_room_are_all_reached),
     TEST_CASE(as_many_leaves_as_the_threshold_go_one_by_one_and_one_more_with_everything),
     TEST_CASE(everything_stays_everything),
     TEST_CASE(large_leaves_count_once_each),
