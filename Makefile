@@ -18,13 +18,15 @@ COMMON   := -std=c17 $(WARNINGS) -Iinclude
 MM       := $(wildcard mm/*.c)
 HW       := $(wildcard mm/x86_64/*.c)
 # What is called often; the rest is compiled for size.
-FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search frame_pool_chunks frame_pool_units \
-            frame_pool_sets frame_pool_books page_table page_table_walk page_table_map page_table_unmap \
-            page_table_change page_table_single page_table_promote cache_types tlb virtual_allocator virtual_extents \
+FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search frame_pool_chunks \
+            frame_pool_units frame_pool_sets frame_pool_books page_table page_table_walk \
+            page_table_map page_table_unmap page_table_change page_table_single \
+            page_table_promote cache_types tlb virtual_allocator virtual_extents \
             range_tree range_tree_find range_tree_summary
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \
-        instructions screenshot mutants fuzz format clean setup-run setup-test setup-usb setup-debug FORCE
+        instructions screenshot mutants fuzz format clean setup-run setup-test setup-usb \
+        setup-debug FORCE
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -241,14 +243,14 @@ $(BUILD)/stress/tests/%.o: tests/%.c Makefile
 # The helpers for entries are in a header: their own tests are counted for them. ----
 
 COVERED          := $(wildcard mm/frame_pool*.c mm/range_tree*.c mm/page_table*.c) mm/tlb.c \
-                    tests/unit/entry_test.c
+                    mm/cache_types.c tests/unit/entry_test.c
 COVERAGE_OBJECTS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(COVERED))
 COVERAGE_THREADS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(THREAD_SOURCES))
 COVERAGE         := -fprofile-instr-generate -fcoverage-mapping
 
 coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of frame pool, range tree, page tables
 	@python3 scripts/coverage.py $< frame_pool -_model/ + $< range_tree -_model/ + \
-	        $< page_table -_model/ + $< tlb/ + $< entry/ + \
+	        $< page_table -_model/ + $< cache_types/ + $< tlb/ + $< entry/ + \
 	        $(BUILD)/coverage/thread_tests frame_pool_ -threads/
 
 $(BUILD)/coverage/host_tests: $(COVERAGE_OBJECTS) \

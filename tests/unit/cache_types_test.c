@@ -544,6 +544,26 @@ TYPES_CASE(destroy_waits_for_the_last_page)
     EXPECT(memcmp(&types, &zero, sizeof(types)) == 0);
 }
 
+/* A list whose frames jump from one stretch to another, and one with a single stranger. */
+TYPES_CASE(a_list_is_ram_when_each_of_its_frames_is)
+{
+    const uint64_t numbers[] = {POOL_FIRST, 5, POOL_FIRST + 1, 29, 30, 39, 20, TOP, 9, TOP - 9, 0};
+    const uint64_t strangers[] = {10, 12, 19, 40, TOP - 10, TOP - 19, POOL_FIRST - 1};
+    ps_frame_t frames[PS_ARRAY_SIZE(numbers)];
+
+    for (size_t i = 0; i < PS_ARRAY_SIZE(numbers); i++)
+        frames[i] = ps_frame(numbers[i]);
+    EXPECT(ps_cache_types_are_ram(&f->types, frames, 0));
+    EXPECT(ps_cache_types_are_ram(&f->types, frames, PS_ARRAY_SIZE(numbers)));
+    for (size_t place = 0; place < PS_ARRAY_SIZE(numbers); place++)
+        for (size_t i = 0; i < PS_ARRAY_SIZE(strangers); i++) {
+            frames[place] = ps_frame(strangers[i]);
+            EXPECT(!ps_cache_types_are_ram(&f->types, frames, PS_ARRAY_SIZE(numbers)));
+            EXPECT(ps_cache_types_are_ram(&f->types, frames, place));
+            frames[place] = ps_frame(numbers[place]);
+        }
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(ram_is_write_back_only),
     TEST_CASE(the_first_mapping_fixes_the_type),
@@ -567,6 +587,7 @@ static const struct test_case cases[] = {
     TEST_CASE(validate_looks_at_the_tree),
     TEST_CASE(init_says_what_is_wrong),
     TEST_CASE(destroy_waits_for_the_last_page),
+    TEST_CASE(a_list_is_ram_when_each_of_its_frames_is),
 };
 
 const struct test_suite suite_cache_types = TEST_SUITE("cache_types", cases);
