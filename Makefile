@@ -22,7 +22,8 @@ FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search fra
             frame_pool_units frame_pool_sets frame_pool_books page_table page_table_walk \
             page_table_map page_table_unmap page_table_change page_table_single \
             page_table_promote cache_types tlb virtual_allocator virtual_extents \
-            range_tree range_tree_find range_tree_summary
+            range_tree range_tree_find range_tree_summary \
+            address_arena address_arena_leaf address_arena_free
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \
         instructions screenshot mutants fuzz format clean setup-run setup-test setup-usb \

@@ -38,6 +38,12 @@ const struct test_suite *const unit_suites[] = {
     &suite_range_tree_check,
     &suite_range_tree_failure,
     &suite_range_tree_model,
+    /* the address arena */
+    &suite_address_arena,
+    &suite_address_arena_layout,
+    &suite_address_arena_check,
+    &suite_address_arena_failure,
+    &suite_address_arena_model,
     /* cache types */
     &suite_cache_types,
     /* page tables */

@@ -1,0 +1,356 @@
+/*
+ * The address arena inside.
+ *
+ * A leaf is a frame of cells, one an allocation, in no order: a cell is linked to those before and
+ * behind it by numbers of one byte, and found by its first page through buckets of such chains.
+ * So nothing is shifted when one comes or goes, and a cell stays where it is, which the lists and
+ * trees of gaps rely on. The lowest cell of all is a mark of no pages at the beginning of the
+ * arena, to own the gap before the first allocation; it is in no bucket.
+ *
+ * An inner node is a frame of sorted keys: the first page of the lowest cell below each child. They
+ * are exact, but the very lowest one, which nobody looks at.
+ *
+ * A cell may hold others in reserve: the weight of a leaf is its cells and what they reserve, and
+ * a leaf is full by weight. So who reserved a cell finds it in the leaf where it is needed.
+ */
+#ifndef PS_ADDRESS_ARENA_PRIVATE_H
+#define PS_ADDRESS_ARENA_PRIVATE_H
+
+#include <pagestage/address_arena.h>
+
+#include "hw.h"
+
+/* Geometry, to be made smaller by tests. */
+#ifndef PS_ARENA_CELLS
+#define PS_ARENA_CELLS 82u
+#endif
+#ifndef PS_ARENA_CHILDREN
+#define PS_ARENA_CHILDREN 255u
+#endif
+
+enum {
+    CELLS = PS_ARENA_CELLS,
+    CELLS_LEAST = CELLS / 3, /* weight of a leaf that is not the root */
+    CELLS_JOIN = CELLS * 3 / 4,
+    BUCKETS = 128,
+    CHILDREN = PS_ARENA_CHILDREN,
+    CHILDREN_LEAST = CHILDREN / 3,
+    CHILDREN_JOIN = CHILDREN * 3 / 4,
+    LEVELS = 32, /* with CHILDREN_LEAST above 1 that is more pages than there are */
+    NONE = 0xff,
+
+    /* Of a cell. */
+    SPLITS = PS_ARENA_SPLITS_MAX,
+    MARK = 0x20,    /* the beginning of the arena */
+    SHORT = 0x40,   /* the gap behind it may be shorter than the guards */
+    RETIRED = 0x80, /* not live */
+};
+
+struct ps_arena_cell {
+    uint64_t first;
+    uint64_t pages;
+    uint64_t value;
+    uint64_t link[2]; /* of the gap behind it: next and previous in the list, or children */
+    uint16_t before;  /* guards */
+    uint16_t after;
+    uint8_t next; /* in the leaf */
+    uint8_t previous;
+    uint8_t chain; /* in the bucket; or of free cells */
+    uint8_t state; /* splits in reserve, and the bits above */
+};
+
+struct ps_arena_leaf {
+    uint64_t next; /* 0: none; frame 0 is in no pool */
+    uint64_t previous;
+    uint8_t count;
+    uint8_t weight;
+    uint8_t head; /* the lowest cell */
+    uint8_t tail;
+    uint8_t free;   /* cells that were in use, */
+    uint8_t unused; /* and the first that never was */
+    uint8_t buckets[BUCKETS];
+    _Alignas(16) struct ps_arena_cell cells[CELLS];
+};
+
+struct ps_arena_inner {
+    uint64_t count;
+    uint64_t unused;
+    uint64_t keys[CHILDREN];
+    uint64_t children[CHILDREN];
+};
+
+_Static_assert(CELLS_LEAST > SPLITS + 1 && CELLS < NONE, "no leaf but the root becomes empty");
+_Static_assert(CHILDREN_LEAST >= 2, "no inner node has a single child");
+_Static_assert(sizeof(struct ps_arena_cell) == 48, "82 of them fill a frame");
+_Static_assert(sizeof(struct ps_arena_leaf) <= PS_PAGE_SIZE, "a leaf is a frame");
+_Static_assert(sizeof(struct ps_arena_inner) <= PS_PAGE_SIZE, "an inner node is a frame");
+
+/* A cell, and where it is. */
+struct ps_arena_at {
+    uint64_t frame; /* physical address of the leaf */
+    struct ps_arena_leaf *leaf;
+    struct ps_arena_cell *cell;
+};
+
+/* The way from the root to a leaf: nodes of levels 1 to height - 1, and which child of each. */
+struct ps_arena_path {
+    uint64_t leaf;
+    struct ps_arena_step {
+        struct ps_arena_inner *node;
+        uint64_t index;
+    } step[LEVELS];
+};
+
+/* The free pages [first, end) behind a cell, and whose guards are in them. */
+struct ps_arena_gap {
+    uint64_t first;
+    uint64_t end;
+    uint64_t left;
+    uint64_t right;
+    uint64_t fit; /* pages that may be used without guards of one's own: its size in the lists */
+};
+
+static inline void *ps_arena_pointer(const struct ps_arena *arena, uint64_t reference)
+{
+    return ps_hw_pointer(arena->machine, ps_phys(reference));
+}
+
+static inline struct ps_arena_leaf *ps_arena_leaf(const struct ps_arena *arena, uint64_t reference)
+{
+    return ps_arena_pointer(arena, reference & ~PS_PAGE_MASK);
+}
+
+static inline struct ps_arena_at ps_arena_at(const struct ps_arena *arena, uint64_t reference)
+{
+    struct ps_arena_leaf *leaf = ps_arena_leaf(arena, reference);
+
+    return (struct ps_arena_at){
+        .frame = reference & ~PS_PAGE_MASK,
+        .leaf = leaf,
+        .cell = (struct ps_arena_cell *)(void *)((uint8_t *)leaf + (reference & PS_PAGE_MASK)),
+    };
+}
+
+static inline struct ps_arena_at ps_arena_slot(const struct ps_arena *arena, uint64_t frame,
+                                               unsigned slot)
+{
+    struct ps_arena_leaf *leaf = ps_arena_pointer(arena, frame);
+
+    return (struct ps_arena_at){frame, leaf, &leaf->cells[slot]};
+}
+
+static inline uint8_t ps_arena_slot_of(const struct ps_arena_at *at)
+{
+    return (uint8_t)(at->cell - at->leaf->cells);
+}
+
+static inline uint64_t ps_arena_reference(const struct ps_arena_at *at)
+{
+    return at->frame + (uint64_t)((uint8_t *)at->cell - (uint8_t *)at->leaf);
+}
+
+static inline unsigned ps_arena_bucket(uint64_t first)
+{
+    return (unsigned)(first ^ first >> 7 ^ first >> 14) % BUCKETS;
+}
+
+/* Cells that it takes up in its leaf. */
+static inline unsigned ps_arena_weight(const struct ps_arena_cell *cell)
+{
+    return 1u + (cell->state & (unsigned)SPLITS);
+}
+
+static inline uint64_t ps_arena_cell_end(const struct ps_arena_cell *cell)
+{
+    return cell->first + cell->pages;
+}
+
+/* False: there is none. */
+static inline bool ps_arena_after(const struct ps_arena *arena, const struct ps_arena_at *at,
+                                  struct ps_arena_at *next)
+{
+    if (at->cell->next != NONE) {
+        *next = (struct ps_arena_at){at->frame, at->leaf, &at->leaf->cells[at->cell->next]};
+        return true;
+    }
+    if (at->leaf->next == 0)
+        return false;
+    *next = ps_arena_slot(arena, at->leaf->next, 0);
+    next->cell += next->leaf->head;
+    return true;
+}
+
+/* There is one: not for the mark. */
+static inline struct ps_arena_at ps_arena_before(const struct ps_arena *arena,
+                                                 const struct ps_arena_at *at)
+{
+    struct ps_arena_at before;
+
+    if (at->cell->previous != NONE)
+        return (struct ps_arena_at){at->frame, at->leaf, &at->leaf->cells[at->cell->previous]};
+    before = ps_arena_slot(arena, at->leaf->previous, 0);
+    before.cell += before.leaf->tail;
+    return before;
+}
+
+static inline struct ps_arena_gap ps_arena_gap(uint64_t first, uint64_t end, uint64_t left,
+                                               uint64_t right)
+{
+    uint64_t guards = left + right;
+
+    return (struct ps_arena_gap){
+        .first = first,
+        .end = end,
+        .left = left,
+        .right = right,
+        .fit = end - first > guards ? end - first - guards : 0,
+    };
+}
+
+static inline struct ps_arena_gap ps_arena_gap_of(const struct ps_arena *arena,
+                                                  const struct ps_arena_at *at)
+{
+    uint64_t first = ps_arena_cell_end(at->cell);
+    struct ps_arena_at next;
+
+    if (ps_arena_after(arena, at, &next))
+        return ps_arena_gap(first, next.cell->first, at->cell->after, next.cell->before);
+    return ps_arena_gap(first, arena->first + arena->pages, at->cell->after, arena->guard);
+}
+
+static inline bool ps_arena_contains(const struct ps_arena *arena, uint64_t page)
+{
+    return page >= arena->first && page - arena->first < arena->pages;
+}
+
+/* ---- gaps by size: address_arena_gaps.c ---- */
+
+/* ps_arena_gap_of(), for where it need not be fast. */
+struct ps_arena_gap ps_arena_gap_at(const struct ps_arena *arena, const struct ps_arena_at *at);
+
+void ps_arena_tree_in(struct ps_arena *arena, const struct ps_arena_at *at,
+                      const struct ps_arena_gap *gap);
+void ps_arena_tree_out(struct ps_arena *arena, const struct ps_arena_at *at,
+                       const struct ps_arena_gap *gap);
+
+static inline uint64_t *ps_arena_link(const struct ps_arena *arena, uint64_t reference,
+                                      unsigned which)
+{
+    return &ps_arena_at(arena, reference).cell->link[which];
+}
+
+/* What was before and behind it in the list become neighbours; with `self`, it between them. */
+static inline void ps_arena_relink(struct ps_arena *arena, const uint64_t *link, uint64_t fit,
+                                   uint64_t self)
+{
+    if (link[0] != 0)
+        *ps_arena_link(arena, link[0], 1) = self != 0 ? self : link[1];
+    if (link[1] != 0)
+        *ps_arena_link(arena, link[1], 0) = self != 0 ? self : link[0];
+    else
+        arena->small[fit] = self != 0 ? self : link[0];
+}
+
+/* A gap in which something fits: address_arena_leaf.c. */
+void ps_arena_list(struct ps_arena *arena, const struct ps_arena_at *at,
+                   const struct ps_arena_gap *gap);
+void ps_arena_unlist(struct ps_arena *arena, const struct ps_arena_at *at,
+                     const struct ps_arena_gap *gap);
+
+/* The gap behind the cell, which is or will be this one, is listed, or no longer. */
+static inline void ps_arena_gap_in(struct ps_arena *arena, const struct ps_arena_at *at,
+                                   const struct ps_arena_gap *gap)
+{
+    if ((at->cell->state & SHORT) != 0 && gap->end - gap->first >= ps_max(gap->left, gap->right))
+        at->cell->state &= (uint8_t)~SHORT;
+    if (gap->fit != 0)
+        ps_arena_list(arena, at, gap);
+}
+
+static inline void ps_arena_gap_out(struct ps_arena *arena, const struct ps_arena_at *at,
+                                    const struct ps_arena_gap *gap)
+{
+    if (gap->fit != 0)
+        ps_arena_unlist(arena, at, gap);
+}
+
+/* The same, the gap being looked up. */
+void ps_arena_gap_enter(struct ps_arena *arena, const struct ps_arena_at *at);
+void ps_arena_gap_leave(struct ps_arena *arena, const struct ps_arena_at *at);
+
+/* The cell was at `old` and has been copied; the gap is the same. */
+void ps_arena_gap_moved(struct ps_arena *arena, uint64_t old, const struct ps_arena_at *at,
+                        const struct ps_arena_gap *gap);
+
+/* The cell before the smallest gap of at least `fit`; 0: there is none. */
+uint64_t ps_arena_gap_best(const struct ps_arena *arena, uint64_t fit);
+
+/* The one that comes next in that order. */
+uint64_t ps_arena_gap_next(const struct ps_arena *arena, uint64_t reference);
+
+uint64_t ps_arena_gap_largest(const struct ps_arena *arena);
+
+/* The place of the tree that leads to the gap: holds its cell, or 0 where it has to be put. */
+const uint64_t *ps_arena_gap_place(const struct ps_arena *arena, const struct ps_arena_gap *gap,
+                                   uint64_t reference);
+
+/* ---- cells in leaves, and the ways to them: address_arena_leaf.c ---- */
+
+void ps_arena_leaf_clear(struct ps_arena_leaf *leaf);
+
+/* A cell like `like` behind slot `behind`, or before all (NONE): it is not full. Its slot. */
+unsigned ps_arena_leaf_add(struct ps_arena_leaf *leaf, unsigned behind,
+                           const struct ps_arena_cell *like);
+void ps_arena_leaf_remove(const struct ps_arena_at *at);
+
+/* The cell's first page changes; it stays between its neighbours. */
+void ps_arena_leaf_rename(const struct ps_arena_at *at, uint64_t first);
+
+/* The allocation that begins there, or NONE. */
+unsigned ps_arena_leaf_find(const struct ps_arena_leaf *leaf, uint64_t first);
+
+/* The highest cell that begins there or before. */
+unsigned ps_arena_leaf_floor(const struct ps_arena_leaf *leaf, uint64_t page);
+
+void ps_arena_descend(const struct ps_arena *arena, uint64_t page, struct ps_arena_path *path);
+
+/* The allocation that begins there; false: none does. */
+bool ps_arena_locate(const struct ps_arena *arena, uint64_t first, struct ps_arena_path *path,
+                     struct ps_arena_at *at);
+
+/* The highest cell that begins at `page` or before it: perhaps the mark. The tree is not empty. */
+struct ps_arena_at ps_arena_floor(const struct ps_arena *arena, uint64_t page);
+
+/* ---- the tree: address_arena_tree.c ---- */
+
+/* The first leaf with the mark, and the end of them. */
+PS_MUST_CHECK ps_status ps_arena_plant(struct ps_arena *arena);
+void ps_arena_uproot(struct ps_arena *arena);
+
+/*
+ * The leaf of the highest cell that begins at `page` or before has room for cells of this weight
+ * afterwards; cells may have moved. PS_NO_MEMORY: nothing changed.
+ */
+PS_MUST_CHECK ps_status ps_arena_make_room(struct ps_arena *arena, uint64_t page, unsigned weight);
+
+/* The lowest cell of the leaf has changed: tell the nodes above. */
+void ps_arena_retell(const struct ps_arena *arena, const struct ps_arena_path *path);
+
+/* The leaf has lost a cell: share with a neighbour, or join it, when too little is left. */
+void ps_arena_settle(struct ps_arena *arena, struct ps_arena_path *path);
+
+/* ---- giving back: address_arena_free.c ---- */
+
+static inline bool ps_arena_is_live(const struct ps_arena_cell *cell)
+{
+    return (cell->state & (MARK | RETIRED)) == 0;
+}
+
+/* The live allocation that begins there: the statuses of ps_arena_free(). */
+PS_MUST_CHECK ps_status ps_arena_locate_live(const struct ps_arena *arena, uint64_t first,
+                                             struct ps_arena_path *path, struct ps_arena_at *at);
+
+void ps_arena_drop_live(struct ps_arena *arena, struct ps_arena_path *path,
+                        const struct ps_arena_at *at);
+
+#endif
