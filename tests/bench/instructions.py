@@ -17,7 +17,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / (os.environ.get("BUILD") or "build")
 FIELDS = (("ours", "lifo", "buddy", "bitmap", "floor"), ("ours", "walker", "ident", "floor"),
-          ("ours", "binary", "nodes"))
+          ("ours", "binary", "nodes"), ("ours", "tree", "bitmap", "first", "best"))
 
 
 def count(program, arguments):

@@ -4,6 +4,7 @@
 
 #include "harness/test.h"
 
+extern const struct test_suite arena_baseline_suite;
 extern const struct test_suite page_baseline_suite;
 extern const struct test_suite range_baseline_suite;
 
