@@ -44,12 +44,6 @@ static inline void ps_hw_entry_store(uint64_t *entry, uint64_t value)
     __atomic_store_n(entry, value, __ATOMIC_RELEASE);
 }
 
-/* Replace and return the old value: catches bits that the processor set meanwhile. */
-static inline uint64_t ps_hw_entry_exchange(uint64_t *entry, uint64_t value)
-{
-    return __atomic_exchange_n(entry, value, __ATOMIC_ACQ_REL);
-}
-
 /* Write `value` only over `expected`: an accessed or dirty bit set meanwhile is not lost. */
 static inline bool ps_hw_entry_compare_exchange(uint64_t *entry, uint64_t expected, uint64_t value)
 {

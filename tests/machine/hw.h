@@ -59,15 +59,6 @@ static inline void ps_hw_entry_store(uint64_t *entry, uint64_t value)
     sim_entry_accessed(true);
 }
 
-/* Replace and return the old value: catches bits that the processor set meanwhile. */
-static inline uint64_t ps_hw_entry_exchange(uint64_t *entry, uint64_t value)
-{
-    uint64_t old = __atomic_exchange_n(entry, value, __ATOMIC_ACQ_REL);
-
-    sim_entry_accessed(true);
-    return old;
-}
-
 /* Write `value` only over `expected`: an accessed or dirty bit set meanwhile is not lost. */
 static inline bool ps_hw_entry_compare_exchange(uint64_t *entry, uint64_t expected, uint64_t value)
 {

@@ -130,12 +130,12 @@ struct ps_page_table_counters space_counters(const struct space_oracle *space)
 
 uint64_t space_retired_promise(const struct space_oracle *space)
 {
-    uint64_t deposit = 0;
+    uint64_t promised = 0;
 
     for (unsigned w = 0; w < space->window_count; w++)
         for (uint64_t i = 0; i < space->windows[w].count; i++)
             if (space->windows[w].pages[i].use == SPACE_RETIRED &&
                 begins_leaf(space, &space->windows[w], i))
-                deposit += promise_of(space, &space->windows[w].pages[i]);
-    return deposit;
+                promised += promise_of(space, &space->windows[w].pages[i]);
+    return promised;
 }

@@ -1,5 +1,7 @@
 #include "range_tree_fixture.h"
 
+#include "allocated.h"
+
 #include <hw.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,34 +89,6 @@ const char *tree_range_text(bool found, const struct ps_range *range)
 
 /* ---- the whole state ---- */
 
-/* Mixes well and never wraps: each half is multiplied in 64 bits. */
-static uint64_t mix(uint64_t sum, uint64_t value)
-{
-    uint64_t x = sum ^ value ^ (sum << 13 | sum >> 51);
-
-    return ((x & UINT32_MAX) * 0x9e3779b1u) ^ ((x >> 32) * 0x85ebca77u) ^ (x << 29 | x >> 35);
-}
-
-/* The pool's own bookkeeping is left out: its hints may move. */
-static uint64_t contents_number(struct tree_fixture *f)
-{
-    uint64_t sum = 0;
-
-    for (uint64_t i = 0; i < f->frames; i++) {
-        ps_frame_t frame = ps_frame(FIRST_FRAME + i);
-        const uint64_t *words = ps_hw_frame(&f->sim->machine, frame);
-        struct ps_frame_info info = {0};
-
-        if (ps_frame_pool_query(&f->pool, frame, &info) != PS_OK || info.tag == PS_FRAME_FREE ||
-            info.tag == PS_FRAME_METADATA)
-            continue;
-        sum = mix(sum, frame.number << 8 | info.tag);
-        for (unsigned w = 0; w < PS_PAGE_SIZE / 8; w++)
-            sum = mix(sum, words[w]);
-    }
-    return sum;
-}
-
 struct tree_state tree_state(struct tree_fixture *f)
 {
     struct tree_state state;
@@ -125,7 +99,7 @@ struct tree_state tree_state(struct tree_fixture *f)
     ps_frame_pool_snapshot(&f->pool, &pool);
     state.in_use = ps_frame_pool_in_use(&f->pool);
     state.free = pool.free;
-    state.contents = contents_number(f);
+    state.contents = allocated_number(&f->pool, &f->sim->machine, ps_frame(FIRST_FRAME), f->frames);
     return state;
 }
 

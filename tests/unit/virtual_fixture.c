@@ -1,5 +1,7 @@
 #include "virtual_fixture.h"
 
+#include "allocated.h"
+
 #include <hw.h>
 #include <string.h>
 
@@ -152,26 +154,6 @@ static uint64_t live_number(struct virtual_fixture *f)
     return sum;
 }
 
-/* The pool's own bookkeeping is left out: its hints may move. */
-static uint64_t contents_number(struct virtual_fixture *f)
-{
-    uint64_t sum = 0;
-
-    for (uint64_t i = 0; i < f->frames; i++) {
-        ps_frame_t frame = ps_frame(VIRTUAL_FIRST_FRAME + i);
-        const uint64_t *words = ps_hw_frame(&f->sim->machine, frame);
-        struct ps_frame_info info = {0};
-
-        if (ps_frame_pool_query(&f->pool, frame, &info) != PS_OK || info.tag == PS_FRAME_FREE ||
-            info.tag == PS_FRAME_METADATA)
-            continue;
-        sum = mix(sum, frame.number << 8 | info.tag);
-        for (unsigned w = 0; w < PS_PAGE_SIZE / 8; w++)
-            sum = mix(sum, words[w]);
-    }
-    return sum;
-}
-
 struct virtual_state virtual_state(struct virtual_fixture *f)
 {
     struct virtual_state state;
@@ -185,7 +167,8 @@ struct virtual_state virtual_state(struct virtual_fixture *f)
     state.arena.counters.rejected = 0;
     state.sequence = f->arena.sequence;
     state.live = live_number(f);
-    state.contents = contents_number(f);
+    state.contents =
+        allocated_number(&f->pool, &f->sim->machine, ps_frame(VIRTUAL_FIRST_FRAME), f->frames);
     return state;
 }
 
