@@ -79,6 +79,7 @@ const struct test_suite *const unit_suites[] = {
     /* the way out of the firmware */
     &suite_exit_boot,
     /* what the application reads and shows */
+    &suite_cells,
     &suite_config,
     &suite_fw_cfg,
     &suite_identity,

@@ -9,6 +9,7 @@ extern const struct test_suite suite_address_arena_check;
 extern const struct test_suite suite_address_arena_failure;
 extern const struct test_suite suite_address_arena_layout;
 extern const struct test_suite suite_address_arena_model;
+extern const struct test_suite suite_cells;
 extern const struct test_suite suite_config;
 extern const struct test_suite suite_display;
 extern const struct test_suite suite_cache_types;
