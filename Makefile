@@ -21,7 +21,7 @@ HW       := $(wildcard mm/x86_64/*.c)
 FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search frame_pool_chunks \
             frame_pool_units frame_pool_sets frame_pool_books page_table page_table_walk \
             page_table_map page_table_unmap page_table_change page_table_single \
-            page_table_promote cache_types tlb virtual_allocator virtual_extents \
+            page_table_promote cache_types tlb virtual_allocator \
             range_tree range_tree_find range_tree_summary \
             address_arena address_arena_leaf address_arena_free
 

@@ -210,6 +210,18 @@ ps_status ps_page_table_freeze(struct ps_page_table *table, bool frozen)
     return ps_page_table_leave(table, PS_OK);
 }
 
+bool ps_page_table_is_frozen(struct ps_page_table *table)
+{
+    bool frozen;
+
+    if (!ps_page_table_is_created(table))
+        return true;
+    ps_page_table_lock(table);
+    frozen = table->frozen;
+    ps_page_table_unlock(table);
+    return frozen;
+}
+
 /* ---- questions ---- */
 
 static ps_status query(const struct ps_page_table *table, uint64_t page,

@@ -312,27 +312,25 @@ static ps_status switch_over(struct ps_stage *stage, const struct ps_stage_reque
     return PS_OK;
 }
 
-/*
- * The allocator's books are reached through the direct map, so they begin behind the switch.
- * Their frame is put aside before: nothing fails once our own root is loaded.
- */
+/* Nothing fails once our own root is loaded: the arena's tables are anchored, and it takes no
+ * frame. */
 static ps_status switch_and_allocate(struct ps_stage *stage, const struct ps_stage_request *request)
 {
-    ps_frame_t books;
-    ps_status status = ps_frame_pool_alloc(&stage->pool, PS_FRAME_4K, PS_FRAME_HEAP, 0, &books);
+    static const struct ps_virtual_config arena = {
+        .base = {PS_STAGE_ARENA},
+        .pages = {PS_STAGE_ARENA_PAGES},
+        .guard = {1},
+        .alignment = {PS_STAGE_ARENA_ALIGNMENT},
+        .tag = PS_FRAME_VIRTUAL,
+    };
+    ps_status status;
 
-    if (status != PS_OK)
-        return status;
     begin_step(stage, request, "load the new root");
     status = switch_over(stage, request);
     if (status != PS_OK)
         return status;
     begin_step(stage, request, "build the virtual allocator");
-    status = ps_frame_pool_free(&stage->pool, books, ps_pages(1));
-    if (status != PS_OK)
-        return status;
-    return ps_virtual_init(&stage->arena, &stage->table, &stage->pool, ps_virt(PS_STAGE_ARENA),
-                           ps_pages(PS_STAGE_ARENA_PAGES), ps_pages(1), PS_FRAME_VIRTUAL);
+    return ps_virtual_init(&stage->arena, &stage->table, &stage->pool, &arena);
 }
 
 ps_status ps_stage_take_over(struct ps_stage *stage, const struct ps_stage_request *request)
@@ -360,7 +358,6 @@ ps_status ps_stage_take_over(struct ps_stage *stage, const struct ps_stage_reque
     status = build_space(stage, request);
     if (status != PS_OK)
         return status;
-    begin_step(stage, request, "build the virtual allocator");
     status = switch_and_allocate(stage, request);
     if (status == PS_OK)
         stage->step = "done";
@@ -383,7 +380,7 @@ ps_status ps_stage_reclaim_boot_services(struct ps_stage *stage)
 {
     if (stage == NULL)
         return PS_INVALID_ARGS;
-    if (!stage->arena.ready)
+    if (stage->arena.table == NULL)
         return PS_BAD_STATE;
     for (size_t i = 0; i < stage->map.count; i++) {
         ps_status status;

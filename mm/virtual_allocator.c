@@ -1,42 +1,13 @@
 #include "virtual_allocator_private.h"
 
-/* Frames are taken and mapped in batches: the array of a batch lies on the stack. */
-enum { BATCH = 64 };
-
-/* ---- counting ---- */
-
-/* What a failed call leaves behind: one of two counters, nothing else. */
-static ps_status counted(struct ps_virtual_allocator *allocator, ps_status status)
-{
-    if (status == PS_NO_MEMORY || status == PS_NO_SPACE || status == PS_ALREADY_EXISTS ||
-        status == PS_ACCESS_DENIED)
-        allocator->counters.failed++;
-    else if (status != PS_OK && status != PS_BAD_STATE)
-        allocator->counters.rejected++;
-    return status;
-}
-
-static void count_pages(struct ps_virtual_allocator *allocator, uint64_t pages)
-{
-    struct ps_virtual_counters *counters = &allocator->counters;
-
-    counters->live++;
-    counters->live_pages += pages;
-    counters->peak_pages = ps_max(counters->peak_pages, counters->live_pages);
-}
+enum {
+    ALLOCATOR_FLAGS = PS_VIRTUAL_ANCHOR | PS_VIRTUAL_PUSH | PS_VIRTUAL_FILL,
+    REQUEST_FLAGS =
+        PS_FRAME_ZERO | PS_VIRTUAL_CONTIGUOUS | PS_VIRTUAL_CLUSTERED | PS_VIRTUAL_SMALL_LEAVES,
+    PUSH_ALIGNMENT = 16,
+};
 
 /* ---- init and destroy ---- */
-
-static bool arena_is_valid(ps_virt_t base, ps_pages_t pages, ps_pages_t guard)
-{
-    return ps_is_aligned(base.addr, PS_PAGE_SIZE) && pages.count != 0 &&
-           ps_virt_range_fits(base, pages) && guard.count <= (pages.count - 1) / 2;
-}
-
-static bool tag_is_valid(enum ps_frame_tag tag)
-{
-    return tag > PS_FRAME_METADATA && tag < PS_FRAME_TAG_COUNT;
-}
 
 /*
  * Both ends canonical and in the same half: then all of the arena can be mapped. The page
@@ -58,354 +29,374 @@ static ps_status check_addresses(struct ps_page_table *table, ps_virt_t base, ps
     return PS_OK;
 }
 
-ps_status ps_virtual_init(struct ps_virtual_allocator *allocator, struct ps_page_table *table,
-                          struct ps_frame_pool *pool, ps_virt_t base, ps_pages_t pages,
-                          ps_pages_t guard, enum ps_frame_tag tag)
+static ps_status check_config(struct ps_page_table *table, const struct ps_virtual_config *config)
 {
-    struct ps_virtual_allocator made = {.table = table,
-                                        .pool = pool,
-                                        .tag = tag,
-                                        .base = base,
-                                        .pages = pages,
-                                        .guard = guard,
-                                        .ready = true};
-    ps_status status;
+    if (!ps_is_aligned(config->base.addr, PS_PAGE_SIZE) || config->pages.count == 0 ||
+        !ps_virt_range_fits(config->base, config->pages) ||
+        (config->flags & ~(unsigned)ALLOCATOR_FLAGS) != 0 ||
+        (config->alignment.count != 0 && !ps_is_power_of_two(config->alignment.count)))
+        return PS_INVALID_ARGS;
+    return check_addresses(table, config->base, config->pages);
+}
 
-    if (allocator == NULL || table == NULL || pool == NULL)
-        return PS_INVALID_ARGS;
-    if (allocator->ready)
-        return PS_BAD_STATE;
-    if (!arena_is_valid(base, pages, guard) || !tag_is_valid(tag))
-        return PS_INVALID_ARGS;
-    status = check_addresses(table, base, pages);
+/* Page 0 is never mapped: an arena from address 0 begins behind it. */
+static ps_status open_arena(struct ps_virtual_allocator *allocator,
+                            const struct ps_virtual_config *config)
+{
+    uint64_t first = config->base.addr >> PS_PAGE_SHIFT;
+    uint64_t pages = config->pages.count - (first == 0);
+    const struct ps_machine *machine = allocator->table->machine;
+    ps_status status = ps_arena_init(&allocator->arena, machine, allocator->pool, PS_FRAME_HEAP,
+                                     ps_max(first, 1), pages, config->guard.count);
+
+    if (status == PS_OK && (config->tag <= PS_FRAME_DAMAGED || config->tag >= PS_FRAME_TAG_COUNT))
+        status = PS_INVALID_ARGS;
     if (status == PS_OK)
-        status = ps_extents_create(&made);
-    if (status == PS_OK)
-        *allocator = made;
+        status = ps_cells_init(&allocator->records, machine, allocator->pool, PS_FRAME_HEAP,
+                               sizeof(struct ps_virtual_record));
+    if (status == PS_OK && (config->flags & PS_VIRTUAL_ANCHOR) != 0)
+        status = ps_page_table_anchor(allocator->table, config->base, config->pages);
     return status;
 }
 
-ps_status ps_virtual_destroy(struct ps_virtual_allocator *allocator)
+ps_status ps_virtual_init(struct ps_virtual_allocator *allocator, struct ps_page_table *table,
+                          struct ps_frame_pool *pool, const struct ps_virtual_config *config)
 {
-    if (allocator == NULL)
+    ps_status status;
+
+    if (allocator == NULL || table == NULL || pool == NULL || config == NULL)
         return PS_INVALID_ARGS;
-    ps_virtual_lock(allocator);
-    if (!allocator->ready || allocator->counters.live != 0) {
-        ps_lock_release(&allocator->lock);
+    if (allocator->table != NULL)
         return PS_BAD_STATE;
+    status = check_config(table, config);
+    if (status != PS_OK)
+        return status;
+    allocator->table = table;
+    allocator->pool = pool;
+    allocator->config = *config;
+    status = open_arena(allocator, config);
+    if (status != PS_OK)
+        *allocator = (struct ps_virtual_allocator){0};
+    return status;
+}
+
+bool ps_virtual_enter(struct ps_virtual_allocator *allocator, ps_status *status)
+{
+    *status = PS_INVALID_ARGS;
+    if (allocator == NULL)
+        return false;
+    ps_virtual_lock(allocator);
+    if (allocator->table != NULL)
+        return true;
+    *status = ps_virtual_leave(allocator, PS_BAD_STATE);
+    return false;
+}
+
+static void tell_leaks(const struct ps_virtual_allocator *allocator, const struct ps_sink *sink)
+{
+    struct ps_virtual_place place;
+
+    for (uint64_t page = 0; ps_virtual_next(allocator, page, &place);
+         page = place.extent.first + place.extent.pages)
+        ps_virtual_print(&place, sink);
+}
+
+ps_status ps_virtual_destroy(struct ps_virtual_allocator *allocator, const struct ps_sink *leaks)
+{
+    ps_status status;
+
+    if (!ps_virtual_enter(allocator, &status))
+        return status;
+    if (allocator->counters.live != 0 || allocator->working != 0) {
+        tell_leaks(allocator, leaks);
+        return ps_virtual_leave(allocator, PS_BAD_STATE);
     }
-    ps_extents_destroy(allocator);
+    ps_virtual_end_quarantine(allocator);
+    status = ps_arena_destroy(&allocator->arena);
+    if (status == PS_OK)
+        status = ps_cells_destroy(&allocator->records);
+    if (status != PS_OK)
+        return ps_virtual_leave(allocator, status);
     *allocator = (struct ps_virtual_allocator){0}; /* and with it the lock */
     return PS_OK;
 }
 
-/* ---- backing ---- */
+/* ---- what failed calls leave behind ---- */
 
-static void give_frames(void *context, ps_frame_t first, ps_pages_t pages)
+ps_status ps_virtual_failed(struct ps_virtual_allocator *allocator, ps_status status,
+                            uint64_t bytes, const struct ps_attribution *who)
 {
-    struct ps_frame_pool *pool = context;
-
-    /* Frames were taken one by one and go back so, also when they are neighbours. */
-    for (uint64_t i = 0; i < pages.count; i++) {
-        ps_status status = ps_frame_pool_free(pool, ps_frame_add(first, i), ps_pages(1));
-
-        /* Refused only when somebody else gave our frame away; validate tells of it. */
-        (void)status;
-    }
-}
-
-/* Unmap, wait until no processor can reach the frames, then give them back. */
-static ps_status remove_backing(struct ps_virtual_allocator *allocator, ps_virt_t va,
-                                uint64_t pages)
-{
-    struct ps_frame_release to_pool = {.release = give_frames, .context = allocator->pool};
-
-    return ps_page_table_unmap(allocator->table, va, ps_pages(pages), &to_pool);
-}
-
-static ps_status add_batch(struct ps_virtual_allocator *allocator, ps_virt_t va, uint64_t pages,
-                           const struct ps_virtual_request *request)
-{
-    ps_frame_t frames[BATCH];
-    ps_status status = ps_frame_pool_alloc_scattered(allocator->pool, pages, allocator->tag,
-                                                     request->flags, frames);
-
-    if (status != PS_OK)
-        return PS_NO_MEMORY;
-    status = ps_page_table_map(allocator->table, va, frames, ps_pages(pages), request->attr,
-                               PS_EXISTING_ERROR);
-    if (status != PS_OK)
-        for (uint64_t i = pages; i > 0; i--)
-            give_frames(allocator->pool, frames[i - 1], ps_pages(1));
-    return status;
-}
-
-/* All of it or nothing: what is mapped already when a batch fails goes the way of a free. */
-static ps_status add_backing(struct ps_virtual_allocator *allocator, ps_virt_t va,
-                             const struct ps_virtual_request *request)
-{
-    uint64_t done = 0;
-    ps_status status = PS_OK;
-
-    while (status == PS_OK && done < request->pages.count) {
-        uint64_t pages = ps_min(request->pages.count - done, BATCH);
-
-        status = add_batch(allocator, ps_virt_add_pages(va, ps_pages(done)), pages, request);
-        if (status == PS_OK)
-            done += pages;
-    }
-    if (status != PS_OK) {
-        ps_status undone = remove_backing(allocator, va, done);
-
-        (void)undone; /* unmapping what this call mapped cannot fail */
-    }
-    return status;
-}
-
-/* A request for more than all available frames is refused before the first is taken. */
-static bool pool_may_hold(struct ps_frame_pool *pool, uint64_t pages)
-{
-    return pages <= ps_frame_pool_whole(pool, PS_FRAME_4K);
-}
-
-/* ---- allocating ---- */
-
-/* The request with its defaults filled in. */
-static struct ps_virtual_request normalised(const struct ps_virtual_allocator *allocator,
-                                            const struct ps_virtual_request *request)
-{
-    struct ps_virtual_request full = *request;
-
-    if (full.alignment.count == 0)
-        full.alignment.count = 1;
-    if (full.attr.access == 0 && full.attr.cache == 0)
-        full.attr = ps_attr_ram(PS_READ | PS_WRITE);
-    full.guard.count = ps_max(full.guard.count, allocator->guard.count);
-    return full;
-}
-
-static bool request_is_valid(const struct ps_virtual_request *full)
-{
-    return full->pages.count != 0 && ps_is_power_of_two(full->alignment.count) &&
-           ps_attr_is_valid(full->attr) && (full->flags & ~(unsigned)PS_FRAME_ZERO) == 0;
-}
-
-/* Pages from `page` up to the next multiple of `alignment`, a power of two. */
-static uint64_t pages_to_skip(uint64_t page, uint64_t alignment)
-{
-    uint64_t past = page & (alignment - 1);
-
-    return past == 0 ? 0 : alignment - past;
-}
-
-/* The lowest place in the free pages behind `extent`; both neighbours' guards are kept. */
-static bool place_in(const struct ps_virtual_allocator *allocator, const struct ps_extent *extent,
-                     const struct ps_virtual_request *full, uint64_t *first)
-{
-    uint64_t end_guard = extent->next != NULL ? extent->next->guard : allocator->guard.count;
-    uint64_t before = ps_max(extent->guard, full->guard.count);
-    uint64_t behind = ps_max(end_guard, full->guard.count);
-    uint64_t room = extent->free;
-    uint64_t lowest;
-    uint64_t skip;
-
-    if (before > room || behind > room - before)
-        return false;
-    room -= before + behind;
-    lowest = extent->first + extent->pages + before;
-    /* It is the address that is aligned; page numbers of 52 bits leave room for any sum. */
-    skip = pages_to_skip((allocator->base.addr >> PS_PAGE_SHIFT) + lowest, full->alignment.count);
-    if (skip > room || full->pages.count > room - skip)
-        return false;
-    *first = lowest + skip;
-    return true;
-}
-
-/* First fit, from the lowest address: what was freed last and fits is not left behind. */
-static struct ps_extent *find_place(const struct ps_virtual_allocator *allocator,
-                                    const struct ps_virtual_request *full, uint64_t *first)
-{
-    struct ps_extent *extent = allocator->extents;
-
-    while (extent != NULL && !place_in(allocator, extent, full, first))
-        extent = extent->next;
-    return extent;
-}
-
-/* Cut [first, first + pages) out of the free pages behind `before`. The cell is reserved. */
-static void commit(struct ps_virtual_allocator *allocator, struct ps_extent *before, uint64_t first,
-                   const struct ps_virtual_request *full)
-{
-    struct ps_extent *extent = ps_extent_insert(allocator, before);
-    uint64_t gap = first - (before->first + before->pages);
-
-    extent->first = first;
-    extent->pages = full->pages.count;
-    extent->free = before->free - gap - full->pages.count;
-    extent->guard = full->guard.count;
-    extent->sequence = ++allocator->sequence;
-    extent->who = full->who;
-    before->free = gap;
-    count_pages(allocator, full->pages.count);
-}
-
-static ps_status allocate(struct ps_virtual_allocator *allocator,
-                          const struct ps_virtual_request *request, ps_virt_t *va)
-{
-    struct ps_virtual_request full = normalised(allocator, request);
-    struct ps_extent *before;
-    uint64_t first;
-    bool grown;
-    ps_status status;
-
-    if (!request_is_valid(&full))
-        return PS_INVALID_ARGS;
-    before = find_place(allocator, &full, &first);
-    if (before == NULL)
-        return PS_NO_SPACE;
-    if (!pool_may_hold(allocator->pool, full.pages.count) ||
-        ps_extents_reserve(allocator, &grown) != PS_OK)
-        return PS_NO_MEMORY;
-    status = add_backing(allocator, ps_arena_address(allocator, first), &full);
-    if (status != PS_OK) {
-        ps_extents_cancel(allocator, grown);
+    if (status == PS_INVALID_ARGS || status == PS_OUT_OF_RANGE) {
+        allocator->counters.rejected++;
         return status;
     }
-    commit(allocator, before, first, &full);
-    *va = ps_arena_address(allocator, first);
+    allocator->counters.failed++;
+    allocator->failure = (struct ps_virtual_failure){
+        .status = status, .bytes = bytes, .allocs = allocator->counters.allocs, .who = *who};
+    return status;
+}
+
+ps_status ps_virtual_misused(struct ps_virtual_allocator *allocator, enum ps_misuse what,
+                             ps_virt_t va, uint64_t sequence)
+{
+    static const ps_status statuses[PS_MISUSE_COUNT] = {
+        [PS_MISUSE_FOREIGN] = PS_OUT_OF_RANGE, [PS_MISUSE_FREE] = PS_NOT_FOUND,
+        [PS_MISUSE_GUARD] = PS_ACCESS_DENIED,  [PS_MISUSE_INTERIOR] = PS_INVALID_ARGS,
+        [PS_MISUSE_SIZE] = PS_WRONG_SIZE,      [PS_MISUSE_OVERRUN] = PS_CORRUPT,
+        [PS_MISUSE_BUSY] = PS_BAD_STATE,
+    };
+    struct ps_virtual_misuse *misuse = &allocator->misuse;
+
+    allocator->counters.rejected++;
+    misuse->status = statuses[what];
+    misuse->what = what;
+    misuse->va = va;
+    misuse->sequence = sequence;
+    misuse->counts[what]++;
+    return misuse->status;
+}
+
+/* ---- requests ---- */
+
+/* What a request comes to: the shape in the arena, and what the record will say. */
+struct plan {
+    struct ps_arena_request shape;
+    struct ps_virtual_record record;
+    uint64_t at; /* page; 0: wherever there is room */
+    bool force;
+};
+
+static bool read_guard(ps_pages_t asked, uint32_t *guard)
+{
+    *guard = (uint32_t)ps_min(asked.count, PS_ARENA_NO_GUARD);
+    return *guard <= PS_ARENA_GUARD_MAX || asked.count == PS_ARENA_NO_GUARD;
+}
+
+static bool request_is_valid(const struct ps_virtual_request *request)
+{
+    return (request->pages.count == 0) != (request->bytes == 0) &&
+           (request->alignment.count == 0 || ps_is_power_of_two(request->alignment.count)) &&
+           (request->high == 0 ? request->low == 0 : request->low <= request->high) &&
+           (request->flags & ~(unsigned)REQUEST_FLAGS) == 0;
+}
+
+/* Whole pages between the limits. */
+static bool read_limits(const struct ps_virtual_request *request, struct plan *plan)
+{
+    if (request->high == 0)
+        return true;
+    if (request->high < PS_PAGE_MASK)
+        return false;
+    plan->shape.low = ps_pages_of_bytes(request->low).count;
+    plan->shape.high = (request->high - PS_PAGE_MASK) >> PS_PAGE_SHIFT;
+    plan->record.flags |= PS_VIRTUAL_LIMITED;
+    return plan->shape.high != 0 && plan->shape.low <= plan->shape.high;
+}
+
+/* Bytes end with their last page where they are to be pushed; their beginning is rounded down. */
+static uint16_t pointer_offset(const struct ps_virtual_allocator *allocator,
+                               const struct ps_virtual_request *request)
+{
+    uint64_t used = request->bytes & PS_PAGE_MASK;
+
+    if ((allocator->config.flags & PS_VIRTUAL_PUSH) == 0 || used == 0 ||
+        request->alignment.count > 1)
+        return 0;
+    return (uint16_t)ps_align_down(PS_PAGE_SIZE - used, PUSH_ALIGNMENT);
+}
+
+/* PS_NO_SPACE where the limits leave no page. */
+static ps_status make_plan(const struct ps_virtual_allocator *allocator,
+                           const struct ps_virtual_request *request, struct plan *plan)
+{
+    bool is_plain = request->attr.access == 0 && request->attr.cache == 0;
+    uint64_t alignment = ps_max(request->alignment.count, 1);
+
+    if (!request_is_valid(request))
+        return PS_INVALID_ARGS;
+    plan->record = (struct ps_virtual_record){
+        .bytes = request->bytes,
+        .who = request->who,
+        .parts = 1,
+        .flags = request->flags,
+        .offset = pointer_offset(allocator, request),
+        .alignment = (uint8_t)__builtin_ctzll(alignment),
+        .attr = is_plain ? ps_attr_ram(PS_READ | PS_WRITE) : request->attr,
+    };
+    plan->shape.align = alignment;
+    plan->shape.pages =
+        request->bytes != 0 ? ps_pages_of_bytes(request->bytes).count : request->pages.count;
+    if (!ps_attr_is_valid(plan->record.attr) ||
+        !read_guard(request->guard_before, &plan->shape.guard_before) ||
+        !read_guard(request->guard_after, &plan->shape.guard_after))
+        return PS_INVALID_ARGS;
+    if (plan->shape.pages > allocator->config.pages.count || !read_limits(request, plan))
+        return PS_NO_SPACE;
+    if (request->bytes == 0)
+        plan->record.bytes = ps_bytes_of_pages(ps_pages(plan->shape.pages));
     return PS_OK;
+}
+
+/* What was asked for, for the record of a failure: it may be more than there is. */
+static uint64_t asked_for(const struct ps_virtual_request *request)
+{
+    uint64_t pages = ps_min(request->pages.count, UINT64_MAX >> PS_PAGE_SHIFT);
+
+    return request->bytes != 0 ? request->bytes : ps_bytes_of_pages(ps_pages(pages));
+}
+
+/* ---- reserving addresses ---- */
+
+/* Room for large leaves, if that can be had. */
+static ps_status find_room(struct ps_virtual_allocator *allocator, struct plan *plan)
+{
+    struct ps_arena_request shape = plan->shape;
+    uint64_t wanted = allocator->config.alignment.count;
+    ps_status status = PS_NO_SPACE;
+
+    if (plan->at != 0)
+        return ps_arena_alloc_at(&allocator->arena, &shape, plan->at, plan->force);
+    if (wanted > shape.align && shape.pages >= wanted) {
+        shape.align = wanted;
+        status = ps_arena_alloc(&allocator->arena, &shape, &plan->record.first);
+        shape.align = plan->shape.align;
+    }
+    if (status == PS_NO_SPACE)
+        status = ps_arena_alloc(&allocator->arena, &shape, &plan->record.first);
+    return status;
+}
+
+static void give_room(struct ps_virtual_allocator *allocator, const struct plan *plan)
+{
+    ps_status status = ps_arena_free(&allocator->arena, plan->record.first, 0);
+
+    (void)status; /* it is ours, and nobody else may free what is not live */
+}
+
+/* Addresses, and a record without a sequence number: nobody sees them but as taken. */
+static ps_status reserve(struct ps_virtual_allocator *allocator, struct plan *plan)
+{
+    uint64_t record;
+    ps_status status;
+
+    plan->record.first = plan->at;
+    status = find_room(allocator, plan);
+    if (status != PS_OK)
+        return status;
+    record = ps_cells_take(&allocator->records);
+    if (record == 0) {
+        give_room(allocator, plan);
+        return PS_NO_MEMORY;
+    }
+    plan->shape.value = record | PS_VIRTUAL_BUSY;
+    ps_arena_set_value(&allocator->arena, plan->record.first, plan->shape.value);
+    *ps_virtual_record(allocator, record) = plan->record;
+    allocator->working++;
+    return PS_OK;
+}
+
+static void cancel(struct ps_virtual_allocator *allocator, const struct plan *plan)
+{
+    give_room(allocator, plan);
+    ps_virtual_drop(allocator, plan->shape.value);
+}
+
+/* ---- making it live ---- */
+
+static void publish(struct ps_virtual_allocator *allocator, const struct plan *plan)
+{
+    struct ps_virtual_counters *counters = &allocator->counters;
+    struct ps_virtual_record *record = ps_virtual_record(allocator, plan->shape.value);
+
+    record->sequence = ++allocator->sequence;
+    ps_arena_set_value(&allocator->arena, record->first,
+                       plan->shape.value & ~(uint64_t)PS_VIRTUAL_BUSY);
+    counters->allocs++;
+    counters->live++;
+    counters->live_bytes += record->bytes;
+    counters->live_pages += plan->shape.pages;
+    counters->peak_pages = ps_max(counters->peak_pages, counters->live_pages);
+}
+
+/* Frames and leaves, without the lock. */
+static ps_status back(struct ps_virtual_allocator *allocator, const struct plan *plan)
+{
+    struct ps_virtual_backing backing = {.first = plan->record.first,
+                                         .pages = plan->shape.pages,
+                                         .attr = plan->record.attr,
+                                         .flags = plan->record.flags};
+    struct ps_virtual_place place = {
+        {.first = plan->record.first, .pages = plan->shape.pages},
+        ps_virtual_record(allocator, plan->shape.value),
+    };
+    ps_status status = ps_virtual_back(allocator, &backing);
+
+    if (status == PS_OK)
+        ps_virtual_fill_slack(allocator, &place);
+    return status;
+}
+
+/* Under the lock, which is left in between. */
+static ps_status allocate(struct ps_virtual_allocator *allocator, struct plan *plan)
+{
+    ps_status status = PS_NO_MEMORY;
+
+    if (!ps_virtual_is_hopeless(allocator, plan->shape.pages))
+        status = reserve(allocator, plan);
+    if (status != PS_OK)
+        return status;
+    ps_lock_release(&allocator->lock);
+    status = back(allocator, plan);
+    ps_virtual_lock(allocator);
+    allocator->working--;
+    if (status == PS_OK)
+        publish(allocator, plan);
+    else
+        cancel(allocator, plan);
+    return status;
+}
+
+static ps_status alloc(struct ps_virtual_allocator *allocator,
+                       const struct ps_virtual_request *request, struct plan *plan, ps_virt_t *va)
+{
+    static const struct ps_attribution nobody = {0};
+    ps_status status = PS_INVALID_ARGS;
+
+    if (request != NULL && va != NULL)
+        status = make_plan(allocator, request, plan);
+    if (status == PS_OK)
+        status = allocate(allocator, plan);
+    if (status == PS_OK)
+        *va = ps_virt_add(ps_virtual_page(plan->record.first), plan->record.offset);
+    else
+        ps_virtual_failed(allocator, status, request == NULL ? 0 : asked_for(request),
+                          request == NULL ? &nobody : &request->who);
+    return ps_virtual_leave(allocator, status);
 }
 
 ps_status ps_virtual_alloc(struct ps_virtual_allocator *allocator,
                            const struct ps_virtual_request *request, ps_virt_t *va)
 {
+    struct plan plan = {0};
     ps_status status;
 
-    if (allocator == NULL)
-        return PS_INVALID_ARGS;
-    ps_virtual_lock(allocator);
-    if (!allocator->ready)
-        status = PS_BAD_STATE;
-    else if (request == NULL || va == NULL)
-        status = PS_INVALID_ARGS;
-    else
-        status = allocate(allocator, request, va);
-    status = counted(allocator, status);
-    ps_lock_release(&allocator->lock);
-    return status;
-}
-
-/* ---- freeing ---- */
-
-/* The freed pages join the free ones before or behind them, or come to lie between two parts. */
-static void split(struct ps_virtual_allocator *allocator, struct ps_extent *left, uint64_t offset,
-                  uint64_t pages)
-{
-    struct ps_extent *right = ps_extent_insert(allocator, left);
-
-    right->first = left->first + offset + pages;
-    right->pages = left->pages - offset - pages;
-    right->free = left->free;
-    right->guard = left->guard;
-    right->sequence = left->sequence;
-    right->who = left->who;
-    left->pages = offset;
-    left->free = pages;
-    allocator->counters.live++;
-}
-
-static void forget(struct ps_virtual_allocator *allocator, struct ps_extent *extent,
-                   uint64_t offset, uint64_t pages)
-{
-    allocator->counters.live_pages -= pages;
-    if (pages == extent->pages) {
-        extent->previous->free += extent->pages + extent->free;
-        ps_extent_remove(allocator, extent);
-        allocator->counters.live--;
-    } else if (offset == 0) {
-        extent->previous->free += pages;
-        extent->first += pages;
-        extent->pages -= pages;
-    } else if (pages == extent->pages - offset) {
-        extent->pages -= pages;
-        extent->free += pages;
-    } else {
-        split(allocator, extent, offset, pages);
-    }
-}
-
-/* [offset, offset + pages) of `extent`, which lies in it. */
-static ps_status release(struct ps_virtual_allocator *allocator, struct ps_extent *extent,
-                         uint64_t offset, uint64_t pages)
-{
-    bool is_middle = offset != 0 && pages != extent->pages - offset;
-    bool grown = false;
-    ps_status status;
-
-    if (is_middle && ps_extents_reserve(allocator, &grown) != PS_OK)
-        return PS_NO_MEMORY;
-    status = remove_backing(allocator, ps_arena_address(allocator, extent->first + offset), pages);
-    if (status != PS_OK) {
-        ps_extents_cancel(allocator, grown);
+    if (!ps_virtual_enter(allocator, &status))
         return status;
+    return alloc(allocator, request, &plan, va);
+}
+
+ps_status ps_virtual_alloc_at(struct ps_virtual_allocator *allocator,
+                              const struct ps_virtual_request *request, ps_virt_t va, bool force)
+{
+    struct plan plan = {.at = va.addr >> PS_PAGE_SHIFT, .force = force};
+    ps_status status;
+
+    if (!ps_virtual_enter(allocator, &status))
+        return status;
+    /* Page 0 is in no arena. */
+    if (!ps_is_aligned(va.addr, PS_PAGE_SIZE) || plan.at == 0) {
+        allocator->counters.rejected++;
+        return ps_virtual_leave(allocator, plan.at == 0 ? PS_OUT_OF_RANGE : PS_INVALID_ARGS);
     }
-    forget(allocator, extent, offset, pages);
-    return PS_OK;
-}
-
-static ps_status free_whole(struct ps_virtual_allocator *allocator, ps_virt_t va)
-{
-    struct ps_extent *extent;
-    uint64_t page;
-
-    if (!ps_arena_page(allocator, va, &page))
-        return PS_OUT_OF_RANGE;
-    extent = ps_extent_at(allocator, page);
-    if (extent->pages == 0 || ps_arena_address(allocator, extent->first).addr != va.addr)
-        return PS_NOT_FOUND;
-    return release(allocator, extent, 0, extent->pages);
-}
-
-static ps_status free_part(struct ps_virtual_allocator *allocator, ps_virt_t va, uint64_t pages)
-{
-    struct ps_extent *extent;
-    uint64_t page;
-
-    if (pages == 0 || !ps_is_aligned(va.addr, PS_PAGE_SIZE))
-        return PS_INVALID_ARGS;
-    if (!ps_arena_page(allocator, va, &page))
-        return PS_OUT_OF_RANGE;
-    extent = ps_extent_at(allocator, page);
-    if (!ps_extent_holds(extent, page))
-        return PS_NOT_FOUND;
-    if (pages > extent->pages - (page - extent->first))
-        return PS_WRONG_SIZE;
-    return release(allocator, extent, page - extent->first, pages);
-}
-
-ps_status ps_virtual_free(struct ps_virtual_allocator *allocator, ps_virt_t va)
-{
-    ps_status status;
-
-    if (allocator == NULL)
-        return PS_INVALID_ARGS;
-    ps_virtual_lock(allocator);
-    status = allocator->ready ? free_whole(allocator, va) : PS_BAD_STATE;
-    status = counted(allocator, status);
-    ps_lock_release(&allocator->lock);
-    return status;
-}
-
-ps_status ps_virtual_free_part(struct ps_virtual_allocator *allocator, ps_virt_t va,
-                               ps_pages_t pages)
-{
-    ps_status status;
-
-    if (allocator == NULL)
-        return PS_INVALID_ARGS;
-    ps_virtual_lock(allocator);
-    status = allocator->ready ? free_part(allocator, va, pages.count) : PS_BAD_STATE;
-    status = counted(allocator, status);
-    ps_lock_release(&allocator->lock);
-    return status;
+    return alloc(allocator, request, &plan, &va);
 }

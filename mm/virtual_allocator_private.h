@@ -1,104 +1,162 @@
 /*
- * The inside of the virtual allocator: extents and the cells they live in.
+ * The virtual allocator inside.
  *
- * An extent is an allocation and the free pages behind it, so that free stretches need no
- * bookkeeping of their own: a free stretch is joined with its neighbours by an addition,
- * and only an allocation that becomes two ever needs a cell. The first extent has no pages;
- * it stands for the lower end of the arena and holds the free pages before everything else.
+ * The arena knows which pages are taken; the 64 bits that it keeps for each allocation name a
+ * record, and say whether a call is at work on the allocation outside of the lock. Parts that a
+ * free left of one allocation have one record. A record without a sequence number is of an
+ * allocation that is not live yet: its pages are taken, and that is all anybody may know.
  *
- *     | . . . | A A A | . . | B | . . . . |
- *     first ->|<---- A ---->|<---- B ---->|        pages of A: 3, free behind A: 2
+ *     arena    | A A A |   | A A |      | B B |         value: record, and BUSY
+ *                  \---------/            |
+ *     records     { first, bytes, who }  { ... }        parts: 2, and 1
  *
- * Pages are counted from the base of the arena: no sum of them can wrap, also in an arena
- * that ends at the top of the address space.
- *
- * Cells lie in frames that are linked through themselves, and never straddle two of them.
- * Cells are reached by pointers into the direct map, which must not move after init.
+ * Pages are numbered as addresses are; number 0 is in no arena.
  */
 #ifndef PS_VIRTUAL_ALLOCATOR_PRIVATE_H
 #define PS_VIRTUAL_ALLOCATOR_PRIVATE_H
 
 #include <pagestage/virtual_allocator.h>
 
-struct ps_extent {
-    struct ps_extent *previous; /* in order of address, or in the list of spare cells */
-    struct ps_extent *next;
-    uint64_t first;    /* page of the arena */
-    uint64_t pages;    /* allocated; 0 only in the first extent */
-    uint64_t free;     /* pages behind them */
-    uint64_t guard;    /* pages that no other allocation may use on either side */
-    uint64_t sequence; /* parts of one allocation share it */
-    struct ps_attribution who;
-};
+#include "cells_private.h"
 
 enum {
-    PS_EXTENTS_PER_FRAME = 50,
-    PS_EXTENTS_KEPT = 8, /* an empty frame stays until so many cells are spare elsewhere */
+    PS_VIRTUAL_BUSY = 1,           /* in a value: another call works on these pages */
+    PS_VIRTUAL_LIMITED = 1u << 16, /* flag of a record: the request had limits of its own */
 };
 
-struct ps_extent_frame {
-    ps_frame_t next; /* number 0: none; page 0 is in no pool */
-    ps_frame_t previous;
-    uint64_t used; /* cells that are extents now */
-    struct ps_extent cells[PS_EXTENTS_PER_FRAME];
+struct ps_virtual_record {
+    uint64_t first;    /* page where it began when it was made, or last resized */
+    uint64_t bytes;    /* asked for, from its pointer on */
+    uint64_t sequence; /* 0: not live yet */
+    struct ps_attribution who;
+    uint32_t parts;    /* allocations in the arena that have this record */
+    uint32_t flags;    /* of the request */
+    uint32_t seen;     /* validate: parts met so far; 0 outside of it */
+    uint16_t offset;   /* of the pointer in the first page */
+    uint8_t alignment; /* of the first page, as a power of two */
+    ps_attr_t attr;
 };
 
-_Static_assert(sizeof(struct ps_extent_frame) <= PS_PAGE_SIZE, "cells do not straddle a frame");
+/* An allocation as it was found, under the lock. */
+struct ps_virtual_place {
+    struct ps_arena_extent extent;
+    struct ps_virtual_record *record;
+};
 
-/* First frame of cells and the first extent. PS_NO_MEMORY. */
-PS_MUST_CHECK ps_status ps_extents_create(struct ps_virtual_allocator *allocator);
-void ps_extents_destroy(struct ps_virtual_allocator *allocator);
+/* ---- the lock ---- */
 
-/*
- * Make sure that the next insert finds a cell. Followed by exactly one insert, or by a
- * cancel that leaves everything as it was before. PS_NO_MEMORY.
- */
-PS_MUST_CHECK ps_status ps_extents_reserve(struct ps_virtual_allocator *allocator, bool *grown);
-void ps_extents_cancel(struct ps_virtual_allocator *allocator, bool grown);
-
-/* A cell behind `before` in the list, its other fields left to the caller; and its opposite. */
-struct ps_extent *ps_extent_insert(struct ps_virtual_allocator *allocator,
-                                   struct ps_extent *before);
-void ps_extent_remove(struct ps_virtual_allocator *allocator, struct ps_extent *extent);
-
-/* The extent that `page` of the arena belongs to, allocated or free behind it. O(extents). */
-struct ps_extent *ps_extent_at(const struct ps_virtual_allocator *allocator, uint64_t page);
-
-/* `page` is one of the allocated pages of `extent`. */
-static inline bool ps_extent_holds(const struct ps_extent *extent, uint64_t page)
-{
-    return page >= extent->first && page - extent->first < extent->pages;
-}
-
-/* The frame of cells by its number. */
-struct ps_extent_frame *ps_extent_frame(const struct ps_virtual_allocator *allocator,
-                                        ps_frame_t frame);
-
-static inline ps_virt_t ps_arena_address(const struct ps_virtual_allocator *allocator,
-                                         uint64_t page)
-{
-    return ps_virt_add_pages(allocator->base, ps_pages(page));
-}
-
-/* False when `va`, of any alignment, is outside the arena. */
-static inline bool ps_arena_page(const struct ps_virtual_allocator *allocator, ps_virt_t va,
-                                 uint64_t *page)
-{
-    if (va.addr < allocator->base.addr ||
-        (va.addr - allocator->base.addr) >> PS_PAGE_SHIFT >= allocator->pages.count)
-        return false;
-    *page = (va.addr - allocator->base.addr) >> PS_PAGE_SHIFT;
-    return true;
-}
-
-/* Held while pages are mapped and unmapped, so also during rounds. */
+/* Whoever waits for it answers rounds: its holder may wait for the page table, be it to look. */
 static inline void ps_virtual_lock(struct ps_virtual_allocator *allocator)
 {
     ps_lock_acquire_answering(&allocator->lock,
                               allocator->table == NULL ? NULL : allocator->table->machine);
 }
 
-struct ps_virtual_info ps_extent_info(const struct ps_virtual_allocator *allocator,
-                                      const struct ps_extent *extent);
+static inline ps_status ps_virtual_leave(struct ps_virtual_allocator *allocator, ps_status status)
+{
+    ps_lock_release(&allocator->lock);
+    return status;
+}
+
+/* Locked and initialised; false: not locked, and *status says why. */
+bool ps_virtual_enter(struct ps_virtual_allocator *allocator, ps_status *status);
+
+/* ---- pages and pointers ---- */
+
+static inline ps_virt_t ps_virtual_page(uint64_t page)
+{
+    return ps_virt(page << PS_PAGE_SHIFT);
+}
+
+static inline struct ps_virtual_record *
+ps_virtual_record(const struct ps_virtual_allocator *allocator, uint64_t value)
+{
+    return ps_cells_at(&allocator->records, value & ~(uint64_t)PS_VIRTUAL_BUSY);
+}
+
+/* The pointer of a part: the first one keeps its place in the page. */
+static inline ps_virt_t ps_virtual_pointer(const struct ps_virtual_place *place)
+{
+    bool is_first = place->extent.first == place->record->first;
+
+    return ps_virt_add(ps_virtual_page(place->extent.first), is_first ? place->record->offset : 0);
+}
+
+/* What was asked for, as far as it lies in [first, first + pages) of this record's. */
+uint64_t ps_virtual_bytes(const struct ps_virtual_record *record, uint64_t first, uint64_t pages);
+
+/*
+ * The live allocation that contains `va`, or what is wrong with the address. BUSY comes with the
+ * place, FREE, GUARD and FOREIGN come without.
+ */
+enum ps_misuse ps_virtual_look(const struct ps_virtual_allocator *allocator, ps_virt_t va,
+                               struct ps_virtual_place *place);
+
+/* The live allocations in order of address, from the one that contains `page` or is next. */
+bool ps_virtual_next(const struct ps_virtual_allocator *allocator, uint64_t page,
+                     struct ps_virtual_place *place);
+
+struct ps_virtual_info ps_virtual_info(const struct ps_virtual_place *place);
+
+/* A line about it. */
+void ps_virtual_print(const struct ps_virtual_place *place, const struct ps_sink *sink);
+
+/* ---- what failed calls leave behind ---- */
+
+/* Counts, and keeps a failure: NO_MEMORY and its like; for other statuses `rejected` counts. */
+ps_status ps_virtual_failed(struct ps_virtual_allocator *allocator, ps_status status,
+                            uint64_t bytes, const struct ps_attribution *who);
+/* Notes a misuse: the status that goes with it. `sequence` 0: it hit no allocation. */
+ps_status ps_virtual_misused(struct ps_virtual_allocator *allocator, enum ps_misuse what,
+                             ps_virt_t va, uint64_t sequence);
+
+/* ---- backing: without the lock ---- */
+
+/* Frames for [first, first + pages), mapped. All or nothing; pages are reserved by the caller. */
+struct ps_virtual_backing {
+    uint64_t first;
+    uint64_t pages;
+    ps_attr_t attr;
+    unsigned flags; /* PS_FRAME_ZERO, PS_VIRTUAL_CONTIGUOUS, ... */
+};
+
+PS_MUST_CHECK ps_status ps_virtual_back(struct ps_virtual_allocator *allocator,
+                                        const struct ps_virtual_backing *backing);
+
+/* Let the pages at `to` show what those at `from` show. All or nothing. */
+PS_MUST_CHECK ps_status ps_virtual_alias(struct ps_virtual_allocator *allocator, uint64_t from,
+                                         uint64_t to, uint64_t pages);
+
+/* Unmap in one round; `release`: and give the frames back. */
+void ps_virtual_unback(struct ps_virtual_allocator *allocator, uint64_t first, uint64_t pages,
+                       bool release);
+
+/* A round of frames that were unmapped, into the pool; context: the pool. */
+void ps_virtual_give_frames(void *context, ps_frame_t first, ps_pages_t pages);
+
+/* More pages than the pool has frames to give? */
+bool ps_virtual_is_hopeless(const struct ps_virtual_allocator *allocator, uint64_t pages);
+
+/* PS_VIRTUAL_FILL: the bytes beside what was asked for; false: not as they were filled. */
+void ps_virtual_fill_slack(struct ps_virtual_allocator *allocator,
+                           const struct ps_virtual_place *place);
+bool ps_virtual_slack_is_whole(struct ps_virtual_allocator *allocator,
+                               const struct ps_virtual_place *place);
+
+/* ---- giving back: under the lock ---- */
+
+/* One part less has this record. */
+void ps_virtual_drop(struct ps_virtual_allocator *allocator, uint64_t value);
+
+/* A retired range: into quarantine, or free. */
+void ps_virtual_let_go(struct ps_virtual_allocator *allocator, uint64_t first);
+
+/* Everything in quarantine becomes free. */
+void ps_virtual_end_quarantine(struct ps_virtual_allocator *allocator);
+
+/* Free [first, first + pages) of the allocation. Leaves the lock. */
+ps_status ps_virtual_free_range(struct ps_virtual_allocator *allocator,
+                                const struct ps_virtual_place *place, uint64_t first,
+                                uint64_t pages);
 
 #endif

@@ -37,6 +37,12 @@ static inline void ps_lock_acquire_answering(struct ps_lock *lock, const struct 
     }
 }
 
+/* Takes the lock if it is free, and does not wait. */
+static inline bool ps_lock_try(struct ps_lock *lock)
+{
+    return !atomic_flag_test_and_set_explicit(&lock->held, memory_order_acquire);
+}
+
 static inline void ps_lock_release(struct ps_lock *lock)
 {
     atomic_flag_clear_explicit(&lock->held, memory_order_release);

@@ -137,6 +137,9 @@ bool ps_page_table_was_used(struct ps_page_table *table, bool forget);
  */
 PS_MUST_CHECK ps_status ps_page_table_freeze(struct ps_page_table *table, bool frozen);
 
+/* Whether it is frozen now; also true for a table that was not created. */
+bool ps_page_table_is_frozen(struct ps_page_table *table);
+
 /*
  * Make the tables of the level below the root exist for [va, va + pages), for good: address
  * spaces that share them see whatever is mapped there later.

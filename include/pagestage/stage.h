@@ -29,7 +29,9 @@
 #define PS_STAGE_DIRECT_MAP  0xffff800000000000ull
 #define PS_STAGE_ARENA       0xffffc00000000000ull
 #define PS_STAGE_ARENA_PAGES (512 * PS_GIB / PS_PAGE_SIZE)
-#define PS_STAGE_DEVICES     0xffffd00000000000ull
+/* Pages: 2 MiB, so that large allocations can have large leaves. */
+#define PS_STAGE_ARENA_ALIGNMENT 512
+#define PS_STAGE_DEVICES         0xffffd00000000000ull
 
 /* A part of the running image, mapped where it is. */
 struct ps_stage_section {

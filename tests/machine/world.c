@@ -56,6 +56,11 @@ static struct sim_machine *small_machine(unsigned flags)
 
 static ps_status build_layers(struct host *host)
 {
+    static const struct ps_virtual_config arena = {.base = {ARENA},
+                                                   .pages = {ARENA_PAGES},
+                                                   .guard = {1},
+                                                   .alignment = {512},
+                                                   .tag = PS_FRAME_VIRTUAL};
     const struct ps_machine *machine = &host->sim->machine;
     ps_status status = ps_frame_pool_init(&host->pool, machine, &host->sim->map);
 
@@ -68,8 +73,7 @@ static ps_status build_layers(struct host *host)
         return status;
     ps_hw_set_root(machine, host->table.root);
     mmu_set_root(host->mmu, 1, host->table.root);
-    return ps_virtual_init(&host->arena, &host->table, &host->pool, ps_virt(ARENA),
-                           ps_pages(ARENA_PAGES), ps_pages(1), PS_FRAME_VIRTUAL);
+    return ps_virtual_init(&host->arena, &host->table, &host->pool, &arena);
 }
 
 struct world *world_host_create(uint64_t seed, unsigned flags)
@@ -116,7 +120,7 @@ static const char *take_down(struct host *host)
 {
     if (ps_page_table_validate(&host->table, NULL) != PS_OK)
         return "the page tables are not valid after the case";
-    if (ps_virtual_destroy(&host->arena) != PS_OK)
+    if (ps_virtual_destroy(&host->arena, NULL) != PS_OK)
         return "the case left an allocation behind";
     if (ps_page_table_destroy(&host->table) != PS_OK)
         return "the case left a leaf behind";

@@ -9,7 +9,7 @@ enum { WORDS = 4096 / 8 };
 
 static struct ps_virtual_request plain(uint64_t pages)
 {
-    return (struct ps_virtual_request){.pages = ps_pages(pages), .guard = ps_pages(1)};
+    return (struct ps_virtual_request){.pages = ps_pages(pages)};
 }
 
 /* 0 when the arena refuses: page 0 is never an allocation. */
@@ -192,7 +192,7 @@ static void double_free_is_refused(struct test *test)
 
     REQUIRE(va.addr != 0 && other.addr != 0);
     stamp(test, other, 2, 4);
-    EXPECT_STATUS(ps_virtual_free(arena, page_at(va, 1)), PS_NOT_FOUND);
+    EXPECT_STATUS(ps_virtual_free(arena, page_at(va, 1)), PS_INVALID_ARGS);
     give(test, va);
     EXPECT_STATUS(ps_virtual_free(arena, va), PS_NOT_FOUND);
     EXPECT_STATUS(ps_virtual_free_part(arena, va, ps_pages(1)), PS_NOT_FOUND);
@@ -216,7 +216,7 @@ static void fill_slot(struct test *test, struct slot *slot, struct test_random *
     struct ps_virtual_request request = plain(1 + test_random_below(random, 12));
 
     request.alignment = ps_pages((uint64_t)1 << test_random_below(random, 4));
-    request.guard = ps_pages(1 + test_random_below(random, 3));
+    request.guard_before = ps_pages(1 + test_random_below(random, 3));
     slot->va = take(test, &request);
     slot->pages = slot->va.addr != 0 ? request.pages.count : 0;
     slot->salt = test_random_next(random);
@@ -259,7 +259,7 @@ static void thousand_random_operations_leave_nothing(struct test *test)
     struct ps_page_table_counters tables = ps_page_table_counters(world->table);
     struct ps_frame_pool_snapshot before;
     struct ps_frame_pool_snapshot after;
-    uint64_t live = ps_virtual_live(world->arena, NULL, 0);
+    uint64_t live = ps_virtual_live(world->arena, ps_virt(0), NULL, 0);
 
     ps_frame_pool_snapshot(world->pool, &before);
     run_operations(test, slots, &random);
@@ -269,8 +269,8 @@ static void thousand_random_operations_leave_nothing(struct test *test)
             give(test, slots[i].va);
     }
     ps_frame_pool_snapshot(world->pool, &after);
-    EXPECT_EQ(ps_virtual_live(world->arena, NULL, 0), live);
-    EXPECT_EQ(after.by_tag[world->arena->tag], before.by_tag[world->arena->tag]);
+    EXPECT_EQ(ps_virtual_live(world->arena, ps_virt(0), NULL, 0), live);
+    EXPECT_EQ(after.by_tag[world->arena->config.tag], before.by_tag[world->arena->config.tag]);
     EXPECT_EQ(after.by_tag[PS_FRAME_TABLE], before.by_tag[PS_FRAME_TABLE]);
     EXPECT_EQ(ps_page_table_counters(world->table).leaves[1], tables.leaves[1]);
 }

@@ -207,7 +207,7 @@ void stage_with(struct test *test, const struct stage_plan *plan,
     open_stage(&f);
     if (plan->not_taken_over || EXPECT_OK(stage_take_over(&f)))
         body(test, &f);
-    if (f.stage->arena.ready)
+    if (f.stage->arena.table != NULL)
         EXPECT_OK(ps_stage_validate(f.stage, NULL));
     close_stage(&f);
 }
@@ -400,9 +400,9 @@ void stage_expect_pooled(struct test *test, struct stage_fixture *f)
     ps_frame_pool_snapshot(&f->stage->pool, &pool);
     EXPECT_EQ(pool.managed, pooled);
     EXPECT_EQ(pool.by_tag[PS_FRAME_TABLE], tables.tables);
-    /* The books of the allocator, and of the cache types when a device is mapped. */
+    /* The books of the cache types when a device is mapped; the arena has none yet. */
     EXPECT_EQ(f->stage->cache_types.ranges.frames, f->stage->device_pages != 0 ? 1 : 0);
-    EXPECT_EQ(pool.by_tag[PS_FRAME_HEAP], 1 + f->stage->cache_types.ranges.frames);
+    EXPECT_EQ(pool.by_tag[PS_FRAME_HEAP], f->stage->cache_types.ranges.frames);
     EXPECT_EQ(pool.free, pooled - pool.metadata - tables.tables - pool.by_tag[PS_FRAME_HEAP]);
 }
 

@@ -198,8 +198,8 @@ STAGE_CASE(the_arena_works_at_once)
     struct ps_virtual_request request = {.pages = ps_pages(3)};
     ps_virt_t va = {0};
 
-    EXPECT_EQ(f->stage->arena.base.addr, PS_STAGE_ARENA);
-    EXPECT_EQ(f->stage->arena.pages.count, PS_STAGE_ARENA_PAGES);
+    EXPECT_EQ(f->stage->arena.config.base.addr, PS_STAGE_ARENA);
+    EXPECT_EQ(f->stage->arena.config.pages.count, PS_STAGE_ARENA_PAGES);
     REQUIRE_OK(ps_virtual_alloc(&f->stage->arena, &request, &va));
     EXPECT_EQ(va.addr, PS_STAGE_ARENA + PS_PAGE_SIZE);
     EXPECT(!mmu_store(f->mmu, 0, va, 5).faulted);

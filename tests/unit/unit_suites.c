@@ -68,10 +68,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_page_table_model,
     /* the virtual allocator */
     &suite_virtual_allocator,
-    &suite_virtual_check,
-    &suite_virtual_failure,
     &suite_virtual_layout,
-    &suite_virtual_model,
     /* the stage */
     &suite_stage_unit,
     &suite_stage_failure,

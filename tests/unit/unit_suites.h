@@ -77,10 +77,7 @@ extern const struct test_suite suite_stage_memory;
 extern const struct test_suite suite_stage_unit;
 extern const struct test_suite suite_tlb;
 extern const struct test_suite suite_virtual_allocator;
-extern const struct test_suite suite_virtual_check;
-extern const struct test_suite suite_virtual_failure;
 extern const struct test_suite suite_virtual_layout;
-extern const struct test_suite suite_virtual_model;
 extern const struct test_suite suite_zero;
 
 /* All of the above, in the order of the layers: unit_suites.c. */

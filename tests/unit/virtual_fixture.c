@@ -29,18 +29,25 @@ static void free_all(struct test *test, struct virtual_fixture *f)
 {
     struct ps_virtual_info info;
 
-    while (ps_virtual_live(&f->arena, &info, 1) != 0)
-        if (!EXPECT_OK(ps_virtual_free(&f->arena, info.va)))
+    while (ps_virtual_live(&f->arena, ps_virt(0), &info, 1) != 0)
+        if (!EXPECT_OK(ps_virtual_free_part(&f->arena, info.first, info.pages)))
             return;
+}
+
+static void note(void *context, const char *text, size_t length)
+{
+    test_note(context, "%.*s", (int)length, text);
 }
 
 static void close_machine(struct test *test, struct virtual_fixture *f)
 {
+    struct ps_sink notes = {note, test};
+
     ps_frame_pool_fail_after(&f->pool, UINT64_MAX, false);
-    if (f->arena.ready) {
-        EXPECT_OK(ps_virtual_validate(&f->arena, NULL));
+    if (f->arena.table != NULL) {
+        EXPECT_OK(ps_virtual_validate(&f->arena, &notes));
         free_all(test, f);
-        EXPECT_OK(ps_virtual_destroy(&f->arena));
+        EXPECT_OK(ps_virtual_destroy(&f->arena, NULL));
     }
     EXPECT_EQ(ps_frame_pool_in_use(&f->pool), f->in_use);
     EXPECT_OK(ps_page_table_destroy(&f->table));
@@ -52,9 +59,17 @@ static ps_status open_arena(struct virtual_fixture *f, const struct virtual_plan
 {
     uint64_t base = plan->base != 0 || plan->base_is_zero ? plan->base : VIRTUAL_BASE;
 
-    return ps_virtual_init(&f->arena, &f->table, &f->pool, ps_virt(base),
-                           ps_pages(plan->pages != 0 ? plan->pages : 256), ps_pages(plan->guard),
-                           PS_FRAME_VIRTUAL);
+    struct ps_virtual_config config = {
+        .base = ps_virt(base),
+        .pages = ps_pages(plan->pages != 0 ? plan->pages : 256),
+        .guard = ps_pages(plan->guard),
+        .alignment = ps_pages(plan->alignment),
+        .tag = PS_FRAME_VIRTUAL,
+        .flags = plan->flags,
+        .quarantine = plan->quarantine,
+    };
+
+    return ps_virtual_init(&f->arena, &f->table, &f->pool, &config);
 }
 
 void virtual_with(struct test *test, const struct virtual_plan *plan,
@@ -73,16 +88,16 @@ void virtual_with(struct test *test, const struct virtual_plan *plan,
 
 ps_virt_t virtual_page(const struct virtual_fixture *f, uint64_t page)
 {
-    return ps_virt_add_pages(f->arena.base, ps_pages(page));
+    return ps_virt_add_pages(f->arena.config.base, ps_pages(page));
 }
 
 uint64_t virtual_take_as(struct test *test, struct virtual_fixture *f,
                          const struct ps_virtual_request *request)
 {
-    ps_virt_t va = f->arena.base;
+    ps_virt_t va = f->arena.config.base;
 
     EXPECT_OK(ps_virtual_alloc(&f->arena, request, &va));
-    return (va.addr - f->arena.base.addr) >> PS_PAGE_SHIFT;
+    return (va.addr - f->arena.config.base.addr) >> PS_PAGE_SHIFT;
 }
 
 uint64_t virtual_take(struct test *test, struct virtual_fixture *f, uint64_t pages)
@@ -140,14 +155,17 @@ static uint64_t mix(uint64_t sum, uint64_t value)
 static uint64_t live_number(struct virtual_fixture *f)
 {
     struct ps_virtual_info infos[VIRTUAL_LIVE_MAX];
-    uint64_t count = ps_virtual_live(&f->arena, infos, VIRTUAL_LIVE_MAX);
+    uint64_t count = ps_virtual_live(&f->arena, ps_virt(0), infos, VIRTUAL_LIVE_MAX);
     uint64_t sum = count;
 
     for (uint64_t i = 0; i < ps_min(count, VIRTUAL_LIVE_MAX); i++) {
         sum = mix(sum, infos[i].va.addr);
         sum = mix(sum, infos[i].pages.count);
         sum = mix(sum, infos[i].sequence);
-        sum = mix(sum, infos[i].who.owner);
+        sum = mix(sum, infos[i].first.addr);
+        sum = mix(sum, infos[i].bytes);
+        for (unsigned id = 0; id < PS_OWNER_IDS; id++)
+            sum = mix(sum, infos[i].who.owner[id]);
         sum = mix(sum, (uint64_t)(uintptr_t)infos[i].who.file);
         sum = mix(sum, infos[i].who.line);
     }
@@ -165,6 +183,8 @@ struct virtual_state virtual_state(struct virtual_fixture *f)
     ps_virtual_snapshot(&f->arena, &state.arena);
     state.arena.counters.failed = 0;
     state.arena.counters.rejected = 0;
+    memset(&state.arena.failure, 0, sizeof(state.arena.failure));
+    memset(&state.arena.misuse, 0, sizeof(state.arena.misuse));
     state.sequence = f->arena.sequence;
     state.live = live_number(f);
     state.contents =

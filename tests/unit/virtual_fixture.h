@@ -22,6 +22,9 @@ struct virtual_plan {
     bool base_is_zero;
     uint64_t pages; /* 256 */
     uint64_t guard;
+    uint64_t alignment;
+    unsigned flags;
+    uint64_t quarantine;
     uint64_t frames; /* VIRTUAL_FRAMES */
     bool not_initialised;
 };
@@ -71,9 +74,9 @@ uint64_t *virtual_word(struct virtual_fixture *f, uint64_t page);
 struct virtual_state {
     struct ps_frame_pool_snapshot pool;
     struct ps_page_table_counters tables; /* without rounds */
-    struct ps_virtual_snapshot arena;     /* without failed and rejected */
+    struct ps_virtual_snapshot arena;     /* without what failed calls may change */
     uint64_t sequence;
-    uint64_t live;     /* all extents as one number */
+    uint64_t live;     /* all allocations as one number */
     uint64_t contents; /* tags and bytes of all allocated frames as one number */
 };
 

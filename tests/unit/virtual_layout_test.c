@@ -27,7 +27,7 @@ static void expect_mapped(struct test *test, struct virtual_fixture *f, uint64_t
     EXPECT(page == 0 || !virtual_is_mapped(f, page - 1));
     for (uint64_t i = 0; i < pages; i++)
         EXPECT(virtual_is_mapped(f, page + i));
-    EXPECT(page + pages == f->arena.pages.count || !virtual_is_mapped(f, page + pages));
+    EXPECT(page + pages == f->arena.config.pages.count || !virtual_is_mapped(f, page + pages));
 }
 
 /* ---- size ---- */
@@ -46,7 +46,7 @@ VIRTUAL_CASE(two_allocations_keep_apart_and_go_back_whole_or_in_parts, .pages = 
     virtual_free_part(test, f, b, 4);
     expect_stamped(test, f, b + 4, 4);
     virtual_free_part(test, f, b + 4, 4);
-    EXPECT_EQ(ps_virtual_live(&f->arena, NULL, 0), 0);
+    EXPECT_EQ(ps_virtual_live(&f->arena, ps_virt(0), NULL, 0), 0);
 }
 
 VIRTUAL_CASE(thirty_three_pages_hold_one_page_with_guards_of_sixteen, .pages = 33, .guard = 16)
@@ -232,7 +232,8 @@ VIRTUAL_CASE(pages_freed_inside_an_allocation_are_its_guard, .guard = 2)
 
 VIRTUAL_CASE(a_requested_guard_is_kept_on_both_sides_and_from_later_neighbours, .guard = 1)
 {
-    struct ps_virtual_request wide = {.pages = ps_pages(2), .guard = ps_pages(8)};
+    struct ps_virtual_request wide = {
+        .pages = ps_pages(2), .guard_before = ps_pages(8), .guard_after = ps_pages(8)};
     uint64_t a = virtual_take(test, f, 10);
     uint64_t b = virtual_take_as(test, f, &wide);
     uint64_t c;
@@ -249,8 +250,10 @@ VIRTUAL_CASE(a_requested_guard_is_kept_on_both_sides_and_from_later_neighbours, 
 
 VIRTUAL_CASE(a_requested_guard_holds_at_the_edges_of_the_arena, .pages = 20)
 {
-    struct ps_virtual_request wide = {.pages = ps_pages(4), .guard = ps_pages(8)};
-    struct ps_virtual_request wider = {.pages = ps_pages(4), .guard = ps_pages(9)};
+    struct ps_virtual_request wide = {
+        .pages = ps_pages(4), .guard_before = ps_pages(8), .guard_after = ps_pages(8)};
+    struct ps_virtual_request wider = {
+        .pages = ps_pages(4), .guard_before = ps_pages(9), .guard_after = ps_pages(9)};
     ps_virt_t va;
 
     EXPECT_STATUS(ps_virtual_alloc(&f->arena, &wider, &va), PS_NO_SPACE);
@@ -259,7 +262,8 @@ VIRTUAL_CASE(a_requested_guard_holds_at_the_edges_of_the_arena, .pages = 20)
 
 VIRTUAL_CASE(a_requested_guard_below_the_arenas_does_not_narrow_it, .guard = 4)
 {
-    struct ps_virtual_request narrow = {.pages = ps_pages(1), .guard = ps_pages(1)};
+    struct ps_virtual_request narrow = {
+        .pages = ps_pages(1), .guard_before = ps_pages(1), .guard_after = ps_pages(1)};
 
     EXPECT_EQ(virtual_take_as(test, f, &narrow), 4);
     EXPECT_EQ(virtual_take_as(test, f, &narrow), 9);
@@ -267,7 +271,8 @@ VIRTUAL_CASE(a_requested_guard_below_the_arenas_does_not_narrow_it, .guard = 4)
 
 VIRTUAL_CASE(both_parts_of_a_guarded_allocation_keep_its_guard, .guard = 1)
 {
-    struct ps_virtual_request wide = {.pages = ps_pages(20), .guard = ps_pages(6)};
+    struct ps_virtual_request wide = {
+        .pages = ps_pages(20), .guard_before = ps_pages(6), .guard_after = ps_pages(6)};
     uint64_t page = virtual_take_as(test, f, &wide);
 
     EXPECT_EQ(page, 6);
@@ -336,8 +341,8 @@ VIRTUAL_CASE(page_zero_is_never_handed_out, .base_is_zero = true, .pages = 16)
 
     EXPECT_EQ(virtual_take(test, f, 15), 1);
     EXPECT_STATUS(virtual_try(f, 1), PS_NO_SPACE);
-    EXPECT_STATUS(ps_virtual_find(&f->arena, ps_virt(0), &info), PS_NOT_FOUND);
-    EXPECT_STATUS(ps_virtual_free(&f->arena, ps_virt(0)), PS_NOT_FOUND);
+    EXPECT_STATUS(ps_virtual_find(&f->arena, ps_virt(0), &info), PS_OUT_OF_RANGE);
+    EXPECT_STATUS(ps_virtual_free(&f->arena, ps_virt(0)), PS_OUT_OF_RANGE);
     EXPECT_OK(ps_virtual_find(&f->arena, ps_virt(PS_PAGE_SIZE), &info));
     EXPECT(!virtual_is_mapped(f, 0));
     virtual_free(test, f, 1);
