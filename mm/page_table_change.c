@@ -2,9 +2,17 @@
 
 struct protect {
     struct ps_walk walk;           /* first */
+    bool only_write;               /* goes; else all attributes change */
     uint64_t bits[PS_LEAF_1G + 1]; /* of the new attributes, by level */
     struct ps_tlb_gather *gather;  /* told of the leaves that changed */
 };
+
+static inline uint64_t changed_entry(const struct protect *protect, uint64_t entry, unsigned level)
+{
+    if (protect->only_write)
+        return entry & ~(uint64_t)PS_ENTRY_WRITABLE;
+    return ps_entry_with_bits(entry, protect->bits[level], level);
+}
 
 static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
 {
@@ -14,7 +22,7 @@ static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
 
     do {
         old = ps_hw_entry_load(piece->entry);
-        new = ps_entry_with_bits(old, protect->bits[level], level);
+        new = changed_entry(protect, old, level);
     } while (!ps_entry_change(piece->entry, old, new, ps_is_alone(protect->walk.table)));
     ps_gather_range(protect->walk.table, protect->gather, ps_piece_range(piece), level, old);
 }
@@ -23,7 +31,6 @@ static void protect_leaf(struct protect *protect, const struct ps_piece *piece)
 static void protect_small(struct protect *protect, struct ps_piece *piece)
 {
     struct ps_page_table *table = protect->walk.table;
-    uint64_t bits = protect->bits[1];
     bool alone = ps_is_alone(table);
     uint64_t *entry = piece->entry;
     uint64_t count = piece->count;
@@ -33,12 +40,12 @@ static void protect_small(struct protect *protect, struct ps_piece *piece)
     for (uint64_t n = 0; n < count; n++) {
         uint64_t old = ps_hw_entry_load(&entry[n]);
 
-        if (!ps_entry_is_present(old) || old == ps_entry_with_bits(old, bits, 1)) {
+        if (!ps_entry_is_present(old) || old == changed_entry(protect, old, 1)) {
             ps_gather_small(table, protect->gather, piece, changed, n);
             changed = n + 1;
             continue;
         }
-        while (!ps_entry_change(&entry[n], old, ps_entry_with_bits(old, bits, 1), alone))
+        while (!ps_entry_change(&entry[n], old, changed_entry(protect, old, 1), alone))
             old = ps_hw_entry_load(&entry[n]);
         seen |= old;
     }
@@ -62,7 +69,7 @@ static bool protect_visit(struct ps_walk *walk, struct ps_piece *piece)
             continue;
         if (!ps_entry_has_leaf(entry, piece->level))
             return true;
-        if (entry == ps_entry_with_bits(entry, protect->bits[piece->level], piece->level))
+        if (entry == changed_entry(protect, entry, piece->level))
             continue;
         if (!ps_piece_is_whole(piece)) {
             ps_cut(walk->table, piece);
@@ -111,4 +118,25 @@ ps_status ps_page_table_protect(struct ps_page_table *table, ps_virt_t va, ps_pa
     if (!ps_page_table_enter(table, va, pages, &range, &status))
         return status;
     return ps_page_table_leave(table, protect_range(table, range, attr));
+}
+
+ps_status ps_page_table_remove_write(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                                     struct ps_tlb_gather *gather)
+{
+    struct protect protect = {
+        .walk = {.table = table, .visit = protect_visit},
+        .only_write = true,
+        .gather = gather,
+    };
+    struct ps_page_range range;
+    ps_status status;
+
+    if (gather == NULL)
+        return PS_INVALID_ARGS;
+    if (!ps_page_table_enter(table, va, pages, &range, &status))
+        return status;
+    status = ps_check_cuts(table, range);
+    if (status == PS_OK)
+        (void)ps_walk(&protect.walk, range);
+    return ps_page_table_leave(table, status);
 }

@@ -266,6 +266,17 @@ PS_MUST_CHECK ps_status ps_page_table_protect(struct ps_page_table *table, ps_vi
                                               ps_pages_t pages, ps_attr_t attr);
 
 /*
+ * Take PS_WRITE away from every mapped page of [va, va + pages), and nothing else; holes are fine.
+ * Large leaves are cut where only a part changes. For who shares frames, or wants to know of
+ * writes: several ranges, of several address spaces, share one round. TLB: the gather is told;
+ * until it was flushed processors may still write, and what a page holds may change. Never fails
+ * for lack of memory. Statuses as ps_page_table_unmap(); PS_INVALID_ARGS also without a gather.
+ * Cost: O(tables touched + leaves).
+ */
+PS_MUST_CHECK ps_status ps_page_table_remove_write(struct ps_page_table *table, ps_virt_t va,
+                                                   ps_pages_t pages, struct ps_tlb_gather *gather);
+
+/*
  * Put large leaves in place of tables: of every table whose pages all lie in [va, va + pages)
  * and whose entries are all leaves that together map what one large leaf of the processor maps,
  * with the same attributes. The large leaf is accessed, or dirty, when one of the small ones

@@ -101,6 +101,66 @@ TABLE_CASE(a_bit_that_the_processor_set_is_never_overwritten)
     EXPECT_EQ(entry, 5);
 }
 
+/* ---- remove write ---- */
+
+TABLE_CASE(remove_write_takes_write_and_nothing_else_in_the_callers_round)
+{
+    struct ps_tlb_gather gather;
+
+    table_map(test, f, at(TABLE_LOW, 1), 1, RW);
+    table_map(test, f, at(TABLE_LOW, 2), 2, RX);
+    table_map(test, f, at(TABLE_LOW, 4), 4, RW);
+    ps_tlb_gather_init(&gather, &f->sim->machine);
+    EXPECT_OK(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 0), ps_pages(4), &gather));
+    EXPECT_OK(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 0), ps_pages(2), &gather));
+    table_expect(test, f, at(TABLE_LOW, 1), 1, RO, PS_LEAF_4K);
+    table_expect(test, f, at(TABLE_LOW, 2), 2, RX, PS_LEAF_4K);
+    table_expect_absent(test, f, at(TABLE_LOW, 3));
+    table_expect(test, f, at(TABLE_LOW, 4), 4, RW, PS_LEAF_4K);
+    EXPECT_EQ(f->sim->invalidations, 0);
+    EXPECT_EQ(ps_tlb_gather_flush(&gather), 1);
+    EXPECT_EQ(f->sim->invalidations, 1);
+    EXPECT_EQ(f->sim->invalidation.count, 1);
+    EXPECT_EQ(f->sim->invalidation.ranges[0].first.addr, at(TABLE_LOW, 1).addr);
+    EXPECT_EQ(f->sim->invalidation.ranges[0].count, 1);
+}
+
+TABLE_CASE(remove_write_cuts_a_large_leaf_only_where_it_was_writable)
+{
+    struct ps_tlb_gather gather;
+
+    table_map_run(test, f, at(TABLE_LOW, 0), TABLE_FAR, TABLE_HUGE, RW, 0);
+    ps_tlb_gather_init(&gather, &f->sim->machine);
+    EXPECT_OK(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 512), ps_pages(1), &gather));
+    table_expect(test, f, at(TABLE_LOW, 512), TABLE_FAR + 512, RO, PS_LEAF_4K);
+    table_expect(test, f, at(TABLE_LOW, 513), TABLE_FAR + 513, RW, PS_LEAF_4K);
+    table_expect(test, f, at(TABLE_LOW, 1024), TABLE_FAR + 1024, RW, PS_LEAF_2M);
+    EXPECT_OK(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 1024), ps_pages(512), &gather));
+    EXPECT_OK(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 1030), ps_pages(1), &gather));
+    table_expect(test, f, at(TABLE_LOW, 1030), TABLE_FAR + 1030, RO, PS_LEAF_2M);
+    (void)ps_tlb_gather_flush(&gather);
+}
+
+TABLE_CASE(remove_write_answers_as_unmap_does)
+{
+    struct ps_tlb_gather gather;
+
+    table_map_run(test, f, at(TABLE_LOW, 0), TABLE_FAR, TABLE_HUGE, RW, PS_MAP_PERMANENT);
+    ps_tlb_gather_init(&gather, &f->sim->machine);
+    EXPECT_STATUS(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 1), ps_pages(1), &gather),
+                  PS_ACCESS_DENIED);
+    EXPECT_STATUS(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 1), ps_pages(1), NULL),
+                  PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_page_table_remove_write(NULL, at(TABLE_LOW, 1), ps_pages(1), &gather),
+                  PS_INVALID_ARGS);
+    EXPECT_OK(ps_page_table_freeze(&f->table, true));
+    EXPECT(ps_page_table_is_frozen(&f->table));
+    EXPECT_STATUS(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 0), ps_pages(1), &gather),
+                  PS_BAD_STATE);
+    EXPECT_OK(ps_page_table_freeze(&f->table, false));
+    EXPECT_EQ(ps_tlb_gather_flush(&gather), 0);
+}
+
 /* ---- harvest ---- */
 
 struct harvested {
@@ -184,6 +244,9 @@ TABLE_CASE(harvest_shows_a_large_leaf_whole)
 }
 
 static const struct test_case cases[] = {
+    TEST_CASE(remove_write_takes_write_and_nothing_else_in_the_callers_round),
+    TEST_CASE(remove_write_cuts_a_large_leaf_only_where_it_was_writable),
+    TEST_CASE(remove_write_answers_as_unmap_does),
     TEST_CASE(protect_changes_what_is_mapped_and_only_that),
     TEST_CASE(protect_keeps_accessed_dirty_and_permanent),
     TEST_CASE(protect_invalidates_once_and_only_when_something_changed),
