@@ -54,7 +54,6 @@ struct want {
     uint64_t value;
     uint64_t before;
     uint64_t after;
-    uint8_t splits;
     bool limited;
     bool force;
 };
@@ -95,10 +94,8 @@ static bool read_request(const struct ps_arena *arena, const struct ps_arena_req
     if (request->high != 0 && request->high < PS_ARENA_END)
         want->end = request->high + 1;
     want->value = request->value;
-    want->splits = (uint8_t)request->splits;
     want->force = false;
     return want->pages != 0 && ps_is_power_of_two(want->align) && want->low < want->end &&
-           request->splits <= PS_ARENA_SPLITS_MAX &&
            read_guard(arena, request->guard_before, &want->before) &&
            read_guard(arena, request->guard_after, &want->after);
 }
@@ -195,7 +192,7 @@ static void put(struct ps_arena *arena, const struct ps_arena_at *at, const stru
         .value = want->value,
         .before = (uint16_t)want->before,
         .after = (uint16_t)want->after,
-        .state = (uint8_t)(want->splits | (want->force ? SHORT : 0)),
+        .state = want->force ? SHORT : 0,
     };
     struct ps_arena_at next = *at;
 
@@ -209,13 +206,13 @@ static void put(struct ps_arena *arena, const struct ps_arena_at *at, const stru
     count_taken(arena, want->pages);
 }
 
-/* The same with the room made first. */
+/* The same with room made first, and nothing owed to those who cut. */
 static ps_status take(struct ps_arena *arena, struct ps_arena_at *at, const struct want *want,
                       uint64_t first)
 {
-    if (at->leaf->weight + 1u + want->splits > CELLS) {
+    if (at->leaf->count == CELLS || arena->owed != 0) {
         uint64_t page = at->cell->first;
-        ps_status status = ps_arena_make_room(arena, page, 1u + want->splits);
+        ps_status status = ps_arena_make_room(arena, page, 1, false);
 
         if (status != PS_OK)
             return status;

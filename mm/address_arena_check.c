@@ -5,6 +5,7 @@ struct check {
     const struct ps_arena *arena;
     const struct ps_sink *sink;
     uint64_t frames;
+    uint64_t inner;
     uint64_t gaps;
     uint64_t leaf; /* the one before, */
     uint64_t next; /* and what it thinks comes next */
@@ -164,19 +165,16 @@ static bool check_cells(struct check *check, uint64_t reference)
     struct ps_arena_at at = ps_arena_slot(check->arena, reference, 0);
     unsigned previous = NONE;
     unsigned count = 0;
-    unsigned weight = 0;
 
     for (unsigned slot = at.leaf->head; slot != NONE; slot = at.cell->next) {
         at.cell = &at.leaf->cells[slot];
         if (++count > at.leaf->count || at.cell->previous != previous)
             return breach(check, "cells linked wrongly", reference);
-        weight += ps_arena_weight(at.cell);
         if (!check_cell(check, &at))
             return false;
         previous = slot;
     }
-    return (count == at.leaf->count && weight == at.leaf->weight && previous == at.leaf->tail &&
-            weight <= CELLS) ||
+    return (count == at.leaf->count && previous == at.leaf->tail) ||
            breach(check, "a leaf counted wrongly", reference);
 }
 
@@ -201,9 +199,10 @@ static bool check_leaf(struct check *check, uint64_t reference, uint64_t low)
     leaf = ps_arena_leaf(check->arena, reference);
     if (leaf->previous != check->leaf || (check->leaf != 0 && check->next != reference))
         return breach(check, "leaves linked wrongly", reference);
-    if (leaf->count == 0 || leaf->head == NONE || leaf->cells[leaf->head].first != low)
+    if (leaf->count == 0 || leaf->count > CELLS || leaf->head == NONE ||
+        leaf->cells[leaf->head].first != low)
         return breach(check, "a key that is not exact", low);
-    if (check->arena->height > 1 && leaf->weight + (unsigned)SPLITS / 2 + 1 < CELLS_LEAST)
+    if (check->arena->height > 1 && leaf->count < CELLS_LEAST)
         return breach(check, "too little in a leaf", reference);
     check->leaf = reference;
     check->next = leaf->next;
@@ -219,6 +218,7 @@ static bool check_node(struct check *check, uint64_t reference, uint64_t low, un
         return check_leaf(check, reference, low);
     if (!is_ours(check, reference))
         return breach(check, "a node in a frame that is not ours", reference);
+    check->inner++;
     node = ps_arena_pointer(check->arena, reference);
     if (node->count < least || node->count > CHILDREN || node->keys[0] != low)
         return breach(check, "a node that is wrong", reference);
@@ -244,6 +244,19 @@ static bool check_counters(const struct check *check)
            breach(check, "a leaf for nothing", arena->root);
 }
 
+/* As many frames are promised as there are nodes for, but for those that are owed. */
+static bool check_promise(const struct check *check)
+{
+    const struct ps_arena *arena = check->arena;
+    uint64_t due = arena->root != 0 ? DUE + DUE_INNER * check->inner : 0;
+    struct ps_frame_pool_snapshot pool;
+
+    ps_frame_pool_snapshot(arena->pool, &pool);
+    return (check->inner == arena->inner && arena->owed <= due &&
+            pool.promised >= due - arena->owed) ||
+           breach(check, "a promise that is wrong", arena->owed);
+}
+
 ps_status ps_arena_validate(const struct ps_arena *arena, const struct ps_sink *sink)
 {
     struct check check = {.arena = arena, .sink = sink};
@@ -254,5 +267,6 @@ ps_status ps_arena_validate(const struct ps_arena *arena, const struct ps_sink *
         return PS_BAD_STATE;
     if (arena->root != 0 && !check_node(&check, arena->root, arena->first, arena->height - 1))
         return PS_CORRUPT;
-    return check_lists(&check) && check_counters(&check) ? PS_OK : PS_CORRUPT;
+    return check_lists(&check) && check_counters(&check) && check_promise(&check) ? PS_OK
+                                                                                  : PS_CORRUPT;
 }

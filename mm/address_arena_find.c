@@ -8,7 +8,6 @@ static struct ps_arena_extent extent_of(const struct ps_arena_cell *cell)
         .value = cell->value,
         .guard_before = cell->before,
         .guard_after = cell->after,
-        .splits = cell->state & (unsigned)SPLITS,
         .kind = cell->state & RETIRED ? PS_ARENA_RETIRED : PS_ARENA_LIVE,
     };
 }
@@ -137,6 +136,7 @@ void ps_arena_snapshot(const struct ps_arena *arena, struct ps_arena_snapshot *s
         .free_extents = arena->root != 0 ? arena->gaps : 1,
         .largest = arena->root != 0 ? ps_arena_gap_largest(arena) : arena->pages - 2 * arena->guard,
         .frames = arena->frames,
+        .promised = ps_arena_promised(arena),
         .height = arena->height,
     };
     if (snapshot->free_pages != 0)
@@ -166,8 +166,8 @@ void ps_arena_dump(const struct ps_arena *arena, const struct ps_sink *sink)
              now.counters.retired, now.counters.retired_pages, now.counters.failed);
     ps_print(sink,
              "free %" PS_PRIu " pages, %" PS_PRIu " extents, largest %" PS_PRIu ", frames %" PS_PRIu
-             "\n",
-             now.free_pages, now.free_extents, now.largest, now.frames);
+             " (%" PS_PRIu " promised)\n",
+             now.free_pages, now.free_extents, now.largest, now.frames, now.promised);
     copy = *sink;
     (void)ps_arena_for_each(arena, 0, UINT64_MAX, print_extent, &copy);
 }

@@ -35,8 +35,10 @@ static void drop(struct ps_arena *arena, struct ps_arena_path *path, const struc
     ps_arena_gap_in(arena, &before, &all);
     if (is_head)
         ps_arena_retell(arena, path);
-    if (at->leaf->weight < CELLS_LEAST)
+    if (at->leaf->count < CELLS_LEAST)
         ps_arena_settle(arena, path);
+    if (arena->owed != 0)
+        ps_arena_repay(arena);
 }
 
 void ps_arena_drop_live(struct ps_arena *arena, struct ps_arena_path *path,

@@ -24,7 +24,7 @@ static void hash_out(struct ps_arena_leaf *leaf, unsigned slot)
 void ps_arena_leaf_clear(struct ps_arena_leaf *leaf)
 {
     leaf->next = leaf->previous = 0;
-    leaf->count = leaf->weight = leaf->unused = 0;
+    leaf->count = leaf->unused = 0;
     leaf->head = leaf->tail = leaf->free = NONE;
     for (unsigned i = 0; i < BUCKETS; i++)
         leaf->buckets[i] = NONE;
@@ -53,7 +53,6 @@ unsigned ps_arena_leaf_add(struct ps_arena_leaf *leaf, unsigned behind,
     *before = (uint8_t)slot;
     *(cell->next == NONE ? &leaf->tail : &leaf->cells[cell->next].previous) = (uint8_t)slot;
     leaf->count++;
-    leaf->weight = (uint8_t)(leaf->weight + ps_arena_weight(cell));
     hash_in(leaf, slot);
     return slot;
 }
@@ -68,7 +67,6 @@ void ps_arena_leaf_remove(const struct ps_arena_at *at)
     *(cell->previous == NONE ? &leaf->head : &leaf->cells[cell->previous].next) = cell->next;
     *(cell->next == NONE ? &leaf->tail : &leaf->cells[cell->next].previous) = cell->previous;
     leaf->count--;
-    leaf->weight = (uint8_t)(leaf->weight - ps_arena_weight(cell));
     cell->chain = leaf->free;
     leaf->free = slot;
 }
@@ -146,15 +144,22 @@ bool ps_arena_locate(const struct ps_arena *arena, uint64_t first, struct ps_are
     return true;
 }
 
+struct ps_arena_at ps_arena_way(const struct ps_arena *arena, uint64_t page,
+                                struct ps_arena_path *path)
+{
+    struct ps_arena_at at;
+
+    ps_arena_descend(arena, page, path);
+    at = ps_arena_slot(arena, path->leaf, 0);
+    at.cell += ps_arena_leaf_floor(at.leaf, page);
+    return at;
+}
+
 struct ps_arena_at ps_arena_floor(const struct ps_arena *arena, uint64_t page)
 {
     struct ps_arena_path path;
-    struct ps_arena_at at;
 
-    ps_arena_descend(arena, page, &path);
-    at = ps_arena_slot(arena, path.leaf, 0);
-    at.cell += ps_arena_leaf_floor(at.leaf, page);
-    return at;
+    return ps_arena_way(arena, page, &path);
 }
 
 /* ---- gaps ---- */

@@ -1,50 +1,8 @@
 #include "address_arena_private.h"
 
-/* ---- cells in reserve ---- */
-
-/* Room in the leaf for `cells` more, of which the cell's own reserve is taken first. */
-static ps_status provide(struct ps_arena *arena, struct ps_arena_path *path, struct ps_arena_at *at,
-                         unsigned cells)
-{
-    unsigned reserved = at->cell->state & (unsigned)SPLITS;
-    unsigned need = cells > reserved ? cells - reserved : 0;
-    uint64_t first = at->cell->first;
-    ps_status status;
-
-    if (at->leaf->weight + need <= CELLS)
-        return PS_OK;
-    status = ps_arena_make_room(arena, first, need);
-    /* It may be elsewhere now. */
-    if (status == PS_OK && !ps_arena_locate(arena, first, path, at))
-        return PS_CORRUPT;
-    return status;
-}
-
-ps_status ps_arena_reserve_splits(struct ps_arena *arena, uint64_t first, uint32_t splits)
-{
-    struct ps_arena_path path;
-    struct ps_arena_at at;
-    unsigned reserved;
-    ps_status status = ps_arena_locate_live(arena, first, &path, &at);
-
-    if (status != PS_OK)
-        return status;
-    if (splits > PS_ARENA_SPLITS_MAX)
-        return PS_INVALID_ARGS;
-    reserved = at.cell->state & (unsigned)SPLITS;
-    if (splits <= reserved)
-        return PS_OK;
-    status = provide(arena, &path, &at, splits);
-    if (status != PS_OK)
-        return status;
-    at.cell->state = (uint8_t)((at.cell->state & ~(unsigned)SPLITS) | splits);
-    at.leaf->weight = (uint8_t)(at.leaf->weight + (splits - reserved));
-    return PS_OK;
-}
-
 /* ---- parts ---- */
 
-/* Two of one, the upper of which begins at `page` and has nothing in reserve. */
+/* Two of one, the upper of which begins at `page`. There is room for it. */
 static struct ps_arena_at cut(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t page)
 {
     struct ps_arena_cell part = *at->cell;
@@ -54,10 +12,6 @@ static struct ps_arena_at cut(struct ps_arena *arena, const struct ps_arena_at *
     part.pages = ps_arena_cell_end(&part) - page;
     part.first = page;
     part.state &= SHORT;
-    if ((at->cell->state & SPLITS) != 0) {
-        at->cell->state--;
-        at->leaf->weight--;
-    }
     at->cell->pages -= part.pages;
     at->cell->state |= SHORT;
     upper.cell = &at->leaf->cells[ps_arena_leaf_add(at->leaf, ps_arena_slot_of(at), &part)];
@@ -112,7 +66,7 @@ static ps_status find_part(const struct ps_arena *arena, uint64_t first, uint64_
         return PS_OUT_OF_RANGE;
     if (arena->root == 0)
         return PS_NOT_FOUND;
-    part->at = ps_arena_floor(arena, first);
+    part->at = ps_arena_way(arena, first, &part->path);
     cell = part->at.cell;
     if (!ps_arena_is_live(cell) || first >= ps_arena_cell_end(cell))
         return PS_NOT_FOUND;
@@ -120,8 +74,21 @@ static ps_status find_part(const struct ps_arena *arena, uint64_t first, uint64_
         return PS_WRONG_SIZE;
     part->at_start = first == cell->first;
     part->at_end = pages == ps_arena_cell_end(cell) - first;
-    ps_arena_descend(arena, first, &part->path);
     return PS_OK;
+}
+
+/* Room for `cells` more beside it, which may move. */
+static ps_status make_room(struct ps_arena *arena, struct part *part, uint64_t first,
+                           unsigned cells)
+{
+    ps_status status;
+
+    if (part->at.leaf->count + cells <= CELLS && arena->owed == 0)
+        return PS_OK;
+    status = ps_arena_make_room(arena, first, cells, true);
+    if (status == PS_OK)
+        part->at = ps_arena_way(arena, first, &part->path);
+    return status;
 }
 
 ps_status ps_arena_free_part(struct ps_arena *arena, uint64_t first, uint64_t pages)
@@ -140,7 +107,7 @@ ps_status ps_arena_free_part(struct ps_arena *arena, uint64_t first, uint64_t pa
         return PS_OK;
     }
     if (!part.at_end) {
-        status = provide(arena, &part.path, &part.at, 1);
+        status = make_room(arena, &part, first, 1);
         if (status != PS_OK)
             return status;
         (void)cut(arena, &part.at, first + pages);
@@ -156,15 +123,14 @@ ps_status ps_arena_retire(struct ps_arena *arena, uint64_t first, uint64_t pages
 
     if (status != PS_OK)
         return status;
-    status = provide(arena, &part.path, &part.at, !part.at_start + !part.at_end);
+    if (!part.at_start || !part.at_end)
+        status = make_room(arena, &part, first, !part.at_start + !part.at_end);
     if (status != PS_OK)
         return status;
-    /* The lower part has the reserve: so the upper cut is the first. */
     if (!part.at_end)
         (void)cut(arena, &part.at, first + pages);
     if (!part.at_start)
         part.at = cut(arena, &part.at, first);
-    /* What it had in reserve is not given back before it goes. */
     part.at.cell->state |= RETIRED;
     arena->counters.live--;
     arena->counters.live_pages -= pages;

@@ -9,9 +9,6 @@
  *
  * An inner node is a frame of sorted keys: the first page of the lowest cell below each child. They
  * are exact, but the very lowest one, which nobody looks at.
- *
- * A cell may hold others in reserve: the weight of a leaf is its cells and what they reserve, and
- * a leaf is full by weight. So who reserved a cell finds it in the leaf where it is needed.
  */
 #ifndef PS_ADDRESS_ARENA_PRIVATE_H
 #define PS_ADDRESS_ARENA_PRIVATE_H
@@ -30,20 +27,23 @@
 
 enum {
     CELLS = PS_ARENA_CELLS,
-    CELLS_LEAST = CELLS / 3, /* weight of a leaf that is not the root */
+    CELLS_LEAST = (CELLS + 2) / 3, /* in a leaf that is not the root */
     CELLS_JOIN = CELLS * 3 / 4,
     BUCKETS = 128,
     CHILDREN = PS_ARENA_CHILDREN,
-    CHILDREN_LEAST = CHILDREN / 3,
+    CHILDREN_LEAST = (CHILDREN + 2) / 3,
     CHILDREN_JOIN = CHILDREN * 3 / 4,
     LEVELS = 32, /* with CHILDREN_LEAST above 1 that is more pages than there are */
     NONE = 0xff,
 
     /* Of a cell. */
-    SPLITS = PS_ARENA_SPLITS_MAX,
-    MARK = 0x20,    /* the beginning of the arena */
-    SHORT = 0x40,   /* the gap behind it may be shorter than the guards */
-    RETIRED = 0x80, /* not live */
+    MARK = 1,    /* the beginning of the arena */
+    SHORT = 2,   /* the gap behind it may be shorter than the guards */
+    RETIRED = 4, /* not live */
+
+    /* Promised frames, see address_arena_tree.c. */
+    DUE_INNER = 6, /* for each inner node, */
+    DUE = 3,       /* and for the tree */
 };
 
 struct ps_arena_cell {
@@ -56,14 +56,13 @@ struct ps_arena_cell {
     uint8_t next; /* in the leaf */
     uint8_t previous;
     uint8_t chain; /* in the bucket; or of free cells */
-    uint8_t state; /* splits in reserve, and the bits above */
+    uint8_t state; /* the bits above */
 };
 
 struct ps_arena_leaf {
     uint64_t next; /* 0: none; frame 0 is in no pool */
     uint64_t previous;
     uint8_t count;
-    uint8_t weight;
     uint8_t head; /* the lowest cell */
     uint8_t tail;
     uint8_t free;   /* cells that were in use, */
@@ -79,7 +78,8 @@ struct ps_arena_inner {
     uint64_t children[CHILDREN];
 };
 
-_Static_assert(CELLS_LEAST > SPLITS + 1 && CELLS < NONE, "no leaf but the root becomes empty");
+_Static_assert(CELLS >= 4 && CELLS < NONE, "half a leaf has room for the two cells of a cut");
+_Static_assert(CELLS_LEAST >= 2, "no leaf but the root becomes empty");
 _Static_assert(CHILDREN_LEAST >= 2, "no inner node has a single child");
 _Static_assert(sizeof(struct ps_arena_cell) == 48, "82 of them fill a frame");
 _Static_assert(sizeof(struct ps_arena_leaf) <= PS_PAGE_SIZE, "a leaf is a frame");
@@ -152,12 +152,6 @@ static inline uint64_t ps_arena_reference(const struct ps_arena_at *at)
 static inline unsigned ps_arena_bucket(uint64_t first)
 {
     return (unsigned)(first ^ first >> 7 ^ first >> 14) % BUCKETS;
-}
-
-/* Cells that it takes up in its leaf. */
-static inline unsigned ps_arena_weight(const struct ps_arena_cell *cell)
-{
-    return 1u + (cell->state & (unsigned)SPLITS);
 }
 
 static inline uint64_t ps_arena_cell_end(const struct ps_arena_cell *cell)
@@ -319,6 +313,8 @@ bool ps_arena_locate(const struct ps_arena *arena, uint64_t first, struct ps_are
                      struct ps_arena_at *at);
 
 /* The highest cell that begins at `page` or before it: perhaps the mark. The tree is not empty. */
+struct ps_arena_at ps_arena_way(const struct ps_arena *arena, uint64_t page,
+                                struct ps_arena_path *path);
 struct ps_arena_at ps_arena_floor(const struct ps_arena *arena, uint64_t page);
 
 /* ---- the tree: address_arena_tree.c ---- */
@@ -328,10 +324,21 @@ PS_MUST_CHECK ps_status ps_arena_plant(struct ps_arena *arena);
 void ps_arena_uproot(struct ps_arena *arena);
 
 /*
- * The leaf of the highest cell that begins at `page` or before has room for cells of this weight
- * afterwards; cells may have moved. PS_NO_MEMORY: nothing changed.
+ * The leaf of the highest cell that begins at `page` or before has room for so many cells
+ * afterwards, 2 at most; cells may have moved. To cut, promised frames are used up where no others
+ * can be promised instead. PS_NO_MEMORY: nothing changed.
  */
-PS_MUST_CHECK ps_status ps_arena_make_room(struct ps_arena *arena, uint64_t page, unsigned weight);
+PS_MUST_CHECK ps_status ps_arena_make_room(struct ps_arena *arena, uint64_t page, unsigned cells,
+                                           bool to_cut);
+
+/* Let the pool promise what is owed, or as much of it as it can. */
+void ps_arena_repay(struct ps_arena *arena);
+
+/* Frames that are promised now. */
+static inline uint64_t ps_arena_promised(const struct ps_arena *arena)
+{
+    return arena->root == 0 ? 0 : DUE + DUE_INNER * arena->inner - arena->owed;
+}
 
 /* The lowest cell of the leaf has changed: tell the nodes above. */
 void ps_arena_retell(const struct ps_arena *arena, const struct ps_arena_path *path);

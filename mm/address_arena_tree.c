@@ -1,5 +1,29 @@
 #include "address_arena_private.h"
 
+/*
+ * What is promised.
+ *
+ * An allocation goes ahead only when DUE + DUE_INNER * inner frames are promised afterwards. A cut
+ * that finds no other frames uses some of these, and owes them. By assumption one can be promised
+ * again before the next cut. Then there is always enough for that, which is seen as follows.
+ *
+ * Look at all cuts since nothing was owed; at that time there were n inner nodes, each of which may
+ * have been full, as may all leaves, 255 n or a single one. A cut needs two cells, for which half a
+ * leaf has room: so it divides one leaf at most. The frame that comes back pays for the new leaf.
+ * What is lost are the frames of I inner nodes that were divided and R roots that were added;
+ * what is won is one frame for each cut but the L that divided a leaf.
+ *
+ * In each level, add up what its nodes hold beyond three quarters of what fits. Dividing a leaf
+ * takes 20 cells or more away there, an inner node 64 children; evening out and joining nodes,
+ * which others may do meanwhile, never make it more. So nodes are divided for what was there at
+ * first, 21 cells or 64 children in each, and for what cuts have added, two cells each:
+ *     L <= 268 n + 2 cuts / 20,
+ *     I <= n + L / 64 + L / (64 * 64) + ... = n + L / 63,
+ *     R <= 1 + I / 64, and so
+ *     I + R - (cuts - L) <= 6 n + 1.
+ * That, the frame that is to come back after the last cut, and one to spare are promised.
+ */
+
 /* ---- frames ---- */
 
 static void give_frame(struct ps_arena *arena, uint64_t reference)
@@ -12,34 +36,69 @@ static void give_frame(struct ps_arena *arena, uint64_t reference)
     arena->frames--;
 }
 
-static uint64_t next_frame(const struct ps_arena *arena, uint64_t *list)
+static uint64_t take_frame(struct ps_arena *arena)
 {
-    uint64_t reference = *list;
+    ps_frame_t frame = ps_frame(0);
+    ps_status status = ps_frame_pool_alloc_promised(arena->pool, arena->tag, 0, &frame);
 
-    *list = *(uint64_t *)ps_arena_pointer(arena, reference);
-    return reference;
+    /* defensive: somebody else took back what was promised to us, and there is no way on. */
+    if (status != PS_OK)
+        __builtin_trap();
+    arena->frames++;
+    return ps_phys_of_frame(frame).addr;
 }
 
-/* All or none. The first word of one that is not in use yet leads to the next. */
-static ps_status take_frames(struct ps_arena *arena, unsigned count, uint64_t *list)
+static bool promise(struct ps_arena *arena, uint64_t frames)
 {
-    *list = 0;
-    for (; count > 0; count--) {
-        ps_frame_t frame;
-        ps_status status = ps_frame_pool_alloc(arena->pool, PS_FRAME_4K, arena->tag, 0, &frame);
-        uint64_t reference;
+    return ps_frame_pool_promise(arena->pool, ps_pages(frames)) == PS_OK;
+}
 
-        if (status != PS_OK) {
-            while (*list != 0)
-                give_frame(arena, next_frame(arena, list));
-            return status;
-        }
-        reference = ps_phys_of_frame(frame).addr;
-        *(uint64_t *)ps_arena_pointer(arena, reference) = *list;
-        *list = reference;
-        arena->frames++;
+static void unpromise(struct ps_arena *arena, uint64_t frames)
+{
+    ps_status status = ps_frame_pool_unpromise(arena->pool, ps_pages(frames));
+
+    /* Refused only when somebody else took our promise back; validate tells of it. */
+    (void)status;
+}
+
+void ps_arena_repay(struct ps_arena *arena)
+{
+    while (arena->owed != 0 && promise(arena, 1))
+        arena->owed--;
+}
+
+/* So many frames may be taken, of which all but one are for inner nodes. */
+static ps_status afford(struct ps_arena *arena, uint64_t frames, bool to_cut)
+{
+    uint64_t due = frames > 1 ? frames + DUE_INNER * (frames - 1) : frames;
+
+    if (promise(arena, arena->owed + due)) {
+        arena->owed = 0;
+        return PS_OK;
     }
+    if (!to_cut)
+        return PS_NO_MEMORY;
+    ps_arena_repay(arena);
+    if (ps_arena_promised(arena) < frames)
+        return PS_NO_MEMORY;
+    arena->owed += due;
     return PS_OK;
+}
+
+static uint64_t take_inner(struct ps_arena *arena)
+{
+    arena->inner++;
+    return take_frame(arena);
+}
+
+static void give_inner(struct ps_arena *arena, uint64_t reference)
+{
+    uint64_t owed = ps_min(arena->owed, DUE_INNER);
+
+    give_frame(arena, reference);
+    arena->inner--;
+    arena->owed -= owed;
+    unpromise(arena, DUE_INNER - owed);
 }
 
 /* ---- the first leaf ---- */
@@ -49,15 +108,13 @@ ps_status ps_arena_plant(struct ps_arena *arena)
     struct ps_arena_cell mark = {
         .first = arena->first, .after = (uint16_t)arena->guard, .state = MARK};
     struct ps_arena_at at;
-    uint64_t frame;
-    ps_status status = take_frames(arena, 1, &frame);
 
-    if (status != PS_OK)
-        return status;
-    at = ps_arena_slot(arena, frame, 0);
+    if (!promise(arena, 1 + DUE))
+        return PS_NO_MEMORY;
+    arena->root = take_frame(arena);
+    at = ps_arena_slot(arena, arena->root, 0);
     ps_arena_leaf_clear(at.leaf);
     at.cell += ps_arena_leaf_add(at.leaf, NONE, &mark);
-    arena->root = frame;
     arena->height = 1;
     ps_arena_gap_enter(arena, &at);
     return PS_OK;
@@ -70,7 +127,8 @@ void ps_arena_uproot(struct ps_arena *arena)
     at.cell += at.leaf->head;
     ps_arena_gap_leave(arena, &at);
     give_frame(arena, arena->root);
-    arena->root = 0;
+    unpromise(arena, ps_arena_promised(arena));
+    arena->root = arena->owed = 0;
     arena->height = 0;
     arena->thin = false;
 }
@@ -113,9 +171,9 @@ static void even_leaves(struct ps_arena *arena, uint64_t left, uint64_t right)
     const struct ps_arena_leaf *a = ps_arena_leaf(arena, left);
     const struct ps_arena_leaf *b = ps_arena_leaf(arena, right);
 
-    while (a->weight > b->weight + ps_arena_weight(&a->cells[a->tail]))
+    while (a->count > b->count + 1)
         move_right(arena, left, right);
-    while (b->weight > a->weight + ps_arena_weight(&b->cells[b->head]))
+    while (b->count > a->count + 1)
         move_left(arena, left, right);
 }
 
@@ -124,6 +182,13 @@ static uint64_t lowest_of(const struct ps_arena *arena, uint64_t reference)
     const struct ps_arena_leaf *leaf = ps_arena_leaf(arena, reference);
 
     return leaf->cells[leaf->head].first;
+}
+
+/* Two neighbours below one node. */
+static void even_children(struct ps_arena *arena, struct ps_arena_inner *parent, uint64_t left)
+{
+    even_leaves(arena, parent->children[left], parent->children[left + 1]);
+    parent->keys[left + 1] = lowest_of(arena, parent->children[left + 1]);
 }
 
 /* ---- inner nodes ---- */
@@ -160,9 +225,9 @@ void ps_arena_retell(const struct ps_arena *arena, const struct ps_arena_path *p
 }
 
 /* Half of a full node's children go to a new one, whose reference is returned. */
-static uint64_t halve(struct ps_arena *arena, struct ps_arena_inner *node, uint64_t *list)
+static uint64_t halve(struct ps_arena *arena, struct ps_arena_inner *node)
 {
-    uint64_t reference = next_frame(arena, list);
+    uint64_t reference = take_inner(arena);
     struct ps_arena_inner *right = ps_arena_pointer(arena, reference);
 
     right->count = 0;
@@ -172,9 +237,9 @@ static uint64_t halve(struct ps_arena *arena, struct ps_arena_inner *node, uint6
     return reference;
 }
 
-static void add_root(struct ps_arena *arena, uint64_t key, uint64_t child, uint64_t *list)
+static void add_root(struct ps_arena *arena, uint64_t key, uint64_t child)
 {
-    uint64_t reference = next_frame(arena, list);
+    uint64_t reference = take_inner(arena);
     struct ps_arena_inner *node = ps_arena_pointer(arena, reference);
 
     node->count = 0;
@@ -186,7 +251,7 @@ static void add_root(struct ps_arena *arena, uint64_t key, uint64_t child, uint6
 
 /* The child goes right behind the leaf of the path; nodes are divided where they are full. */
 static void insert_child(struct ps_arena *arena, const struct ps_arena_path *path, uint64_t key,
-                         uint64_t child, uint64_t *list)
+                         uint64_t child)
 {
     unsigned height = arena->height;
 
@@ -200,7 +265,7 @@ static void insert_child(struct ps_arena *arena, const struct ps_arena_path *pat
             put_child(node, index, key, child);
             return;
         }
-        reference = halve(arena, node, list);
+        reference = halve(arena, node);
         right = ps_arena_pointer(arena, reference);
         if (index <= node->count)
             put_child(node, index, key, child);
@@ -209,7 +274,7 @@ static void insert_child(struct ps_arena *arena, const struct ps_arena_path *pat
         key = right->keys[0];
         child = reference;
     }
-    add_root(arena, key, child, list);
+    add_root(arena, key, child);
 }
 
 /* Frames for one leaf more there. */
@@ -224,18 +289,12 @@ static unsigned frames_to_divide(const struct ps_arena *arena, const struct ps_a
 
 /* ---- room ---- */
 
-static ps_status divide_leaf(struct ps_arena *arena, const struct ps_arena_path *path)
+static void divide_leaf(struct ps_arena *arena, const struct ps_arena_path *path)
 {
     struct ps_arena_leaf *left = ps_arena_leaf(arena, path->leaf);
-    struct ps_arena_leaf *right;
-    uint64_t list;
-    uint64_t reference;
-    ps_status status = take_frames(arena, frames_to_divide(arena, path), &list);
+    uint64_t reference = take_frame(arena);
+    struct ps_arena_leaf *right = ps_arena_leaf(arena, reference);
 
-    if (status != PS_OK)
-        return status;
-    reference = next_frame(arena, &list);
-    right = ps_arena_leaf(arena, reference);
     ps_arena_leaf_clear(right);
     /* A leaf among others has a cell. */
     move_right(arena, path->leaf, reference);
@@ -245,47 +304,57 @@ static ps_status divide_leaf(struct ps_arena *arena, const struct ps_arena_path 
         ps_arena_leaf(arena, left->next)->previous = reference;
     left->next = reference;
     even_leaves(arena, path->leaf, reference);
-    insert_child(arena, path, lowest_of(arena, reference), reference, &list);
-    return PS_OK;
+    insert_child(arena, path, lowest_of(arena, reference), reference);
 }
 
-/* Even out with the neighbour on one side, if there is one, and not too full either. */
-static bool share_with(struct ps_arena *arena, struct ps_arena_inner *parent, uint64_t left,
-                       uint64_t neighbour)
+/* Evened out, both children would have room for the cells, and not be too full either. */
+static bool may_share(const struct ps_arena *arena, uint64_t full, uint64_t neighbour,
+                      unsigned cells)
 {
-    const uint64_t *pair = &parent->children[left];
+    unsigned count = ps_arena_leaf(arena, neighbour)->count;
+    unsigned both = count + ps_arena_leaf(arena, full)->count;
 
-    if (ps_arena_leaf(arena, parent->children[neighbour])->weight > CELLS_JOIN)
-        return false;
-    even_leaves(arena, pair[0], pair[1]);
-    parent->keys[left + 1] = lowest_of(arena, pair[1]);
-    return true;
+    return count <= CELLS_JOIN && (both + 1) / 2 + cells <= CELLS;
 }
 
-static bool share(struct ps_arena *arena, const struct ps_arena_path *path)
+/* Which child to even out with its right neighbour to make room; false: there is none. */
+static bool find_pair(const struct ps_arena *arena, const struct ps_arena_path *path,
+                      unsigned cells, uint64_t *left)
 {
-    struct ps_arena_inner *parent = path->step[1].node;
+    const struct ps_arena_inner *parent = path->step[1].node;
     uint64_t index = path->step[1].index;
 
-    return (index + 1 < parent->count && share_with(arena, parent, index, index + 1)) ||
-           (index > 0 && share_with(arena, parent, index - 1, index - 1));
+    if (arena->height == 1)
+        return false;
+    *left = index;
+    if (index + 1 < parent->count &&
+        may_share(arena, path->leaf, parent->children[index + 1], cells))
+        return true;
+    if (index == 0)
+        return false;
+    *left = index - 1;
+    return may_share(arena, path->leaf, parent->children[index - 1], cells);
 }
 
-ps_status ps_arena_make_room(struct ps_arena *arena, uint64_t page, unsigned weight)
+ps_status ps_arena_make_room(struct ps_arena *arena, uint64_t page, unsigned cells, bool to_cut)
 {
-    for (bool shared = false;; shared = true) {
-        struct ps_arena_path path;
-        ps_status status;
+    struct ps_arena_path path;
+    uint64_t left = 0;
+    bool divide;
+    bool full;
+    ps_status status;
 
-        ps_arena_descend(arena, page, &path);
-        if (ps_arena_leaf(arena, path.leaf)->weight + weight <= CELLS)
-            return PS_OK;
-        if (!shared && arena->height > 1 && share(arena, &path))
-            continue;
-        status = divide_leaf(arena, &path);
-        if (status != PS_OK)
-            return status;
-    }
+    ps_arena_descend(arena, page, &path);
+    full = ps_arena_leaf(arena, path.leaf)->count + cells > CELLS;
+    divide = full && !find_pair(arena, &path, cells, &left);
+    status = afford(arena, divide ? frames_to_divide(arena, &path) : 0, to_cut);
+    if (status != PS_OK)
+        return status;
+    if (divide)
+        divide_leaf(arena, &path);
+    else if (full)
+        even_children(arena, path.step[1].node, left);
+    return PS_OK;
 }
 
 /* ---- what is left ---- */
@@ -341,7 +410,7 @@ static void settle_inner(struct ps_arena *arena, const struct ps_arena_path *pat
             return;
         }
         join_inner(a, b);
-        give_frame(arena, parent->children[left + 1]);
+        give_inner(arena, parent->children[left + 1]);
         cut_child(parent, left + 1);
     }
 }
@@ -354,7 +423,7 @@ static void lower_root(struct ps_arena *arena)
 
         if (node->count > 1)
             return;
-        give_frame(arena, arena->root);
+        give_inner(arena, arena->root);
         arena->root = child;
         arena->height--;
     }
@@ -372,15 +441,11 @@ void ps_arena_settle(struct ps_arena *arena, struct ps_arena_path *path)
             ps_arena_uproot(arena);
         return;
     }
-    if (leaf->weight >= CELLS_LEAST)
-        return;
     parent = path->step[1].node;
     left = path->step[1].index + 1 < parent->count ? path->step[1].index : path->step[1].index - 1;
     pair = &parent->children[left];
-    if (ps_arena_leaf(arena, pair[0])->weight + ps_arena_leaf(arena, pair[1])->weight >
-        CELLS_JOIN) {
-        even_leaves(arena, pair[0], pair[1]);
-        parent->keys[left + 1] = lowest_of(arena, pair[1]);
+    if (ps_arena_leaf(arena, pair[0])->count + ps_arena_leaf(arena, pair[1])->count > CELLS_JOIN) {
+        even_children(arena, parent, left);
         return;
     }
     join_leaves(arena, pair[0], pair[1]);

@@ -26,6 +26,12 @@
  * gone; and a frame for each 85 to 255 leaves. What is no longer needed goes back to the pool at
  * once.
  *
+ * Cutting an allocation, to give back a part of it, may need cells, and so frames. The pool keeps
+ * some for that: they are promised, not taken, see ps_frame_pool_promise(); 6 for each node above
+ * the leaves and 3 more. What a cut uses of them is promised again by later calls, out of what the
+ * caller gives back to the pool. So cuts never run out as long as each leaves at least one frame
+ * more to the pool, available when the next one comes: the memory of a page that was cut off, say.
+ *
  * Locking: none. The caller lets one call in at a time; calls with a const arena may run side by
  * side. The structure may be moved in memory between calls, and so may machine->direct_map.
  *
@@ -44,7 +50,6 @@
 
 enum {
     PS_ARENA_GUARD_MAX = UINT16_MAX, /* pages */
-    PS_ARENA_SPLITS_MAX = 15,
 
     PS_ARENA_SMALL = 256, /* gaps of fewer pages: a list for each size */
     PS_ARENA_LARGE = 53,  /* and a tree for each power of two */
@@ -72,7 +77,9 @@ struct ps_arena {
     uint64_t root;   /* physical address, like every reference; 0: nothing is allocated */
     uint32_t height; /* levels of nodes; 1: the root is a leaf */
     bool thin;       /* somebody asked for less than the arena's guard */
-    uint64_t frames; /* of the pool */
+    uint64_t frames; /* of the pool, */
+    uint64_t inner;  /* of which are not leaves */
+    uint64_t owed;   /* frames that are missing in what the pool promised */
     uint64_t gaps;   /* in the lists and trees: */
     uint64_t small_map[PS_ARENA_SMALL / 64]; /* sizes whose list is not empty */
     uint64_t large_map;                      /* powers of two whose tree is not empty */
@@ -116,15 +123,14 @@ struct ps_arena_request {
     uint64_t value;        /* the caller's */
     uint32_t guard_before; /* pages, where that is more than the arena's guard; */
     uint32_t guard_after;  /* PS_ARENA_NO_GUARD: none, whatever the arena's is */
-    uint32_t splits;       /* that cannot fail: see ps_arena_reserve_splits() */
 };
 
 /*
  * Allocate; *first is the first page.
- * PS_INVALID_ARGS  no pages, an alignment that is not a power of two, low > high, a guard or splits
- *                  above their maximum
+ * PS_INVALID_ARGS  no pages, an alignment that is not a power of two, low > high, a guard above
+ *                  PS_ARENA_GUARD_MAX
  * PS_NO_SPACE      no gap of that shape; and never when there is one
- * PS_NO_MEMORY     no frame for the bookkeeping
+ * PS_NO_MEMORY     no frame for the bookkeeping, or too few to promise
  * Cost: O(log n), for an ordinary request O(1). Where the alignment exceeds 1, or a guard its
  * neighbours', a gap that is large enough may still not fit: 8 such are tried, then a gap in which
  * any place will do; only where there is none all gaps between the two sizes are, O(log n) each.
@@ -149,18 +155,6 @@ PS_MUST_CHECK ps_status ps_arena_alloc_at(struct ps_arena *arena,
                                           const struct ps_arena_request *request, uint64_t first,
                                           bool force);
 
-/*
- * Make sure that the live allocation that begins at `first` can be cut `splits` times more without
- * memory: freeing a middle part is one cut; retiring a part at an end is one, a middle part two.
- * Costs a cell for each. After a cut the lower part has what is left of them. Never lowers what was
- * reserved before.
- * PS_INVALID_ARGS  above PS_ARENA_SPLITS_MAX
- * PS_OUT_OF_RANGE, PS_NOT_FOUND as ps_arena_free()
- * PS_NO_MEMORY
- */
-PS_MUST_CHECK ps_status ps_arena_reserve_splits(struct ps_arena *arena, uint64_t first,
-                                                uint32_t splits);
-
 /* ---- giving back ---- */
 
 /*
@@ -181,14 +175,15 @@ PS_MUST_CHECK ps_status ps_arena_free(struct ps_arena *arena, uint64_t first, ui
  * PS_OUT_OF_RANGE  not in the arena
  * PS_NOT_FOUND     `first` is in no live allocation
  * PS_WRONG_SIZE    the part passes the end of it
- * PS_NO_MEMORY     a middle part only, and only without splits in reserve
+ * PS_NO_MEMORY     a middle part only, and only after cuts that left no frame to the pool: never
+ *                  when they did as is said above
  * Cost: O(log n).
  */
 PS_MUST_CHECK ps_status ps_arena_free_part(struct ps_arena *arena, uint64_t first, uint64_t pages);
 
 /*
  * The same, but the part stays taken, as a retired allocation of its own, until it is released.
- * PS_NO_MEMORY  also for a part at the start or the end
+ * A part at the start or at the end is a cut too. All of an allocation: never PS_NO_MEMORY.
  */
 PS_MUST_CHECK ps_status ps_arena_retire(struct ps_arena *arena, uint64_t first, uint64_t pages);
 
@@ -222,7 +217,6 @@ struct ps_arena_extent {
     uint64_t value;
     uint32_t guard_before;
     uint32_t guard_after;
-    uint32_t splits;
     enum ps_arena_kind kind; /* LIVE or RETIRED */
 };
 
@@ -259,7 +253,8 @@ struct ps_arena_snapshot {
     uint64_t free_extents;  /* gaps in which something fits */
     uint64_t largest;       /* pages that one request without guards of its own could get now */
     uint64_t fragmentation; /* thousandths of the free pages that are not in the largest */
-    uint64_t frames;        /* of the pool: all the memory that there is */
+    uint64_t frames;        /* of the pool: all the memory that there is, */
+    uint64_t promised;      /* and so many more to cut with */
     uint32_t height;
 };
 
@@ -269,7 +264,7 @@ void ps_arena_snapshot(const struct ps_arena *arena, struct ps_arena_snapshot *s
 /*
  * Everything recomputed from the cells: order, no overlap, guards kept but at cuts, each gap in the
  * list or tree of its size and nothing else there, nodes in order and not too full or too empty,
- * counters right, all frames ours with our tag.
+ * counters right, all frames ours with our tag, as many promised as there have to be.
  * PS_BAD_STATE; PS_CORRUPT with one line to `sink`. O(n).
  */
 PS_MUST_CHECK ps_status ps_arena_validate(const struct ps_arena *arena, const struct ps_sink *sink);

@@ -1,8 +1,10 @@
 /*
  * Memory that is refused: the n-th frame, once and for good. A call that failed has changed
- * nothing; what was reserved cannot fail; giving back never fails.
+ * nothing; giving back never fails, and cuts do not with a frame for each.
  */
 #include "address_arena_fixture.h"
+
+#include <address_arena_private.h>
 
 #include "unit_suites.h"
 
@@ -57,128 +59,260 @@ ARENA_CASE(an_allocation_that_finds_no_frame_changes_nothing, 0, PAGES, 1)
 
 static ps_status take_place(struct arena_fixture *f)
 {
-    return ps_arena_alloc_at(&f->arena, ASK(.pages = 2, .splits = 3), 8 * f->arena.counters.live,
-                             true);
+    return ps_arena_alloc_at(&f->arena, ASK(.pages = 2), 8 * f->arena.counters.live, true);
 }
 
 ARENA_CASE(an_exact_place_that_finds_no_frame_changes_nothing, 0, PAGES, 3)
 {
     uint64_t failures = 0;
 
-    for (unsigned i = 0; i < 500; i++)
+    for (unsigned i = 0; i < 1000; i++)
         failures += fail_everywhere(test, f, take_place);
     EXPECT(failures > 10);
 }
 
-static ps_status free_middle(struct arena_fixture *f)
-{
-    struct ps_arena_extent last;
+/* ---- cuts ---- */
 
-    return ps_arena_previous(&f->arena, PAGES, &last)
-               ? ps_arena_free_part(&f->arena, last.first + 2, 2)
-               : PS_NOT_FOUND;
+static uint64_t promised(struct arena_fixture *f)
+{
+    struct ps_frame_pool_snapshot now;
+
+    ps_frame_pool_snapshot(&f->pool, &now);
+    return now.promised;
 }
 
-ARENA_CASE(a_middle_that_finds_no_frame_is_not_freed, 0, PAGES, 1)
+ARENA_CASE(so_many_frames_are_promised_as_there_are_nodes_for, 0, PAGES, 1)
 {
-    uint64_t failures = 0;
+    struct ps_arena_snapshot now;
 
-    (void)arena_get(test, f, 100000);
-    for (unsigned i = 0; i < 500; i++)
-        failures += fail_everywhere(test, f, free_middle);
-    EXPECT(failures > 3);
-    EXPECT_EQ(f->arena.counters.live, 501);
+    EXPECT_EQ(promised(f), 0);
+    for (unsigned i = 0; i < 81; i++)
+        (void)arena_get(test, f, 3);
+    EXPECT_EQ(f->arena.height, 1);
+    EXPECT_EQ(promised(f), 3);
+    (void)arena_get(test, f, 3);
+    EXPECT_EQ(f->arena.height, 2);
+    EXPECT_EQ(promised(f), 3 + 6);
+    ps_arena_snapshot(&f->arena, &now);
+    EXPECT_EQ(now.promised, 9);
+    EXPECT_EQ(ps_frame_pool_in_use(&f->pool), 3);
+    arena_empty(test, f);
+    EXPECT_EQ(promised(f), 0);
 }
 
-static ps_status retire_middle(struct arena_fixture *f)
+/* Refused once, it is promised in the same call; for good, one is used and owed. */
+ARENA_CASE(a_cut_that_finds_no_frame_uses_a_promised_one, 0, PAGES, 1)
 {
-    struct ps_arena_extent last;
+    uint64_t whole = arena_get(test, f, 1000);
 
-    return ps_arena_previous(&f->arena, PAGES, &last)
-               ? ps_arena_retire(&f->arena, last.first + 2, 2)
-               : PS_NOT_FOUND;
-}
-
-ARENA_CASE(a_middle_that_finds_no_frame_is_not_retired, 0, PAGES, 1)
-{
-    uint64_t failures = 0;
-
-    (void)arena_get(test, f, 100000);
-    for (unsigned i = 0; i < 300; i++)
-        failures += fail_everywhere(test, f, retire_middle);
-    EXPECT(failures > 3);
-    EXPECT_EQ(f->arena.counters.live, 301);
-    EXPECT_EQ(f->arena.counters.retired, 300);
-}
-
-static ps_status reserve_last(struct arena_fixture *f)
-{
-    struct ps_arena_extent last;
-
-    return ps_arena_previous(&f->arena, PAGES, &last)
-               ? ps_arena_reserve_splits(&f->arena, last.first, 15)
-               : PS_NOT_FOUND;
-}
-
-ARENA_CASE(a_reserve_that_finds_no_frame_is_not_there, 0, PAGES, 1)
-{
-    uint64_t failures = 0;
-
-    for (unsigned i = 0; i < 100; i++) {
-        (void)arena_get(test, f, 40);
-        failures += fail_everywhere(test, f, reserve_last);
-    }
-    EXPECT(failures > 10);
-}
-
-/* Fifteen middles of each, in whatever leaf, without a frame to be had. */
-ARENA_CASE(what_was_reserved_cannot_fail, 0, PAGES, 1)
-{
-    enum { COUNT = 100 };
-    uint64_t at[COUNT];
-
-    for (unsigned i = 0; i < COUNT; i++)
-        EXPECT_OK(ps_arena_alloc(&f->arena, ASK(.pages = 100, .splits = 15), &at[i]));
     ps_frame_pool_fail_after(&f->pool, 0, true);
-    for (unsigned cut = 0; cut < 15; cut++)
-        for (unsigned i = 0; i < COUNT; i++)
-            EXPECT_OK(ps_arena_free_part(&f->arena, at[i] + 95 - 6 * cut, 2));
-    EXPECT_EQ(f->arena.counters.live, COUNT * 16);
+    for (unsigned i = 0; i < 80; i++)
+        EXPECT_OK(ps_arena_free_part(&f->arena, whole + 1 + 2 * i, 1));
+    EXPECT_EQ(f->arena.height, 1);
+    EXPECT_EQ(promised(f), 3);
+    EXPECT_OK(ps_arena_free_part(&f->arena, whole + 161, 1));
+    EXPECT_EQ(f->arena.height, 2);
+    EXPECT_EQ(promised(f), 1);
+    EXPECT_EQ(f->arena.owed, 8);
     EXPECT_OK(ps_arena_validate(&f->arena, NULL));
-    for (unsigned i = 0; i < COUNT; i++)
-        arena_put(test, f, at[i]);
+    ps_frame_pool_fail_after(&f->pool, UINT64_MAX, false);
+    EXPECT_OK(ps_arena_free_part(&f->arena, whole + 163, 1));
+    EXPECT_EQ(promised(f), 9);
+    EXPECT_EQ(f->arena.owed, 0);
+}
+
+/* Two leaves become one again: the root goes, and what is owed for it. */
+ARENA_CASE(nothing_is_owed_for_nodes_that_are_gone, 0, PAGES, 1)
+{
+    uint64_t whole = arena_get(test, f, 1000);
+
+    ps_frame_pool_fail_after(&f->pool, 0, true);
+    for (unsigned i = 0; i < 81; i++)
+        EXPECT_OK(ps_arena_free_part(&f->arena, whole + 1 + 2 * i, 1));
+    EXPECT_EQ(f->arena.owed, 8);
+    for (unsigned i = 0; f->arena.height > 1; i++)
+        arena_put(test, f, whole + 2 * i);
+    EXPECT_EQ(f->arena.owed, 2);
+    EXPECT_EQ(promised(f), 1);
+    EXPECT_OK(ps_arena_validate(&f->arena, NULL));
+    ps_frame_pool_fail_after(&f->pool, UINT64_MAX, false);
+    arena_put(test, f, whole + 160);
+    EXPECT_EQ(f->arena.owed, 0);
+    EXPECT_EQ(promised(f), 3);
+}
+
+ARENA_CASE(an_allocation_waits_for_what_is_owed, 0, PAGES, 1)
+{
+    uint64_t whole = arena_get(test, f, 1000);
+    uint64_t first;
+
+    ps_frame_pool_fail_after(&f->pool, 0, true);
+    for (unsigned i = 0; i < 81; i++)
+        EXPECT_OK(ps_arena_free_part(&f->arena, whole + 1 + 2 * i, 1));
+    EXPECT_REFUSED(arena_ask(f, 1, &first), PS_NO_MEMORY);
+    EXPECT_EQ(f->arena.counters.failed, 1);
+    EXPECT_REFUSED(ps_arena_alloc_at(&f->arena, ASK(.pages = 1), 5000, false), PS_NO_MEMORY);
+    ps_frame_pool_fail_after(&f->pool, UINT64_MAX, false);
+    EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = 1), 5000, false));
+    EXPECT_EQ(f->arena.owed, 0);
+    EXPECT_EQ(promised(f), 9);
+}
+
+/* Nothing comes back to the pool: at some time a cut is refused, and it can be made up for. */
+ARENA_CASE(cuts_that_leave_nothing_to_the_pool_end_in_a_refusal, 0, PAGES, 1)
+{
+    uint64_t whole = arena_get(test, f, 10000);
+    uint64_t cuts = 0;
+
+    ps_frame_pool_fail_after(&f->pool, 0, true);
+    while (ps_arena_retire(&f->arena, whole + 1 + 2 * cuts, 1) == PS_OK)
+        cuts++;
+    EXPECT(cuts > 40);
+    EXPECT_EQ(promised(f), 0);
+    EXPECT_REFUSED(ps_arena_retire(&f->arena, whole + 1 + 2 * cuts, 1), PS_NO_MEMORY);
+    EXPECT_REFUSED(ps_arena_free_part(&f->arena, whole + 1 + 2 * cuts, 1), PS_NO_MEMORY);
+    EXPECT_OK(ps_arena_retire(&f->arena, whole, 1));
+    ps_frame_pool_fail_after(&f->pool, UINT64_MAX, false);
+    EXPECT_OK(ps_arena_retire(&f->arena, whole + 1 + 2 * cuts, 1));
+    EXPECT_EQ(f->arena.owed, 0);
+}
+
+/* ---- no frame for anybody ---- */
+
+enum { SPARSE = 1 << 26, EACH = 5, STEP = 1024, MACHINE = 6000 };
+
+static struct hoard {
+    ps_frame_t frames[MACHINE];
+    uint64_t count;
+    uint64_t least; /* that was promised */
+} hoard;
+
+static void take_all(struct arena_fixture *f)
+{
+    hoard.count = 0;
+    hoard.least = UINT64_MAX;
+    while (ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0,
+                               &hoard.frames[hoard.count]) == PS_OK)
+        hoard.count++;
+}
+
+static void give_frame(struct test *test, struct arena_fixture *f)
+{
+    hoard.count--;
+    EXPECT_OK(ps_frame_pool_free(&f->pool, hoard.frames[hoard.count], ps_pages(1)));
+}
+
+/* One page out of the middle, with a single frame to be had. What it left over others take. */
+static void cut_at(struct test *test, struct arena_fixture *f, uint64_t page)
+{
+    EXPECT_EQ(ps_frame_pool_whole(&f->pool, PS_FRAME_4K), 0);
+    give_frame(test, f);
+    EXPECT_OK(ps_arena_retire(&f->arena, page, 1));
+    hoard.least = ps_min(hoard.least, promised(f));
+    if (ps_frame_pool_whole(&f->pool, PS_FRAME_4K) != 0)
+        EXPECT_OK(ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0,
+                                      &hoard.frames[hoard.count++]));
+}
+
+/* One allocation more in the leaf, in the middle of the largest gap there is behind a cell. */
+static void fill_gap(struct test *test, struct arena_fixture *f, uint64_t leaf)
+{
+    struct ps_arena_at at = ps_arena_slot(&f->arena, leaf, 0);
+    struct ps_arena_gap largest = {0};
+
+    for (unsigned slot = at.leaf->head; slot != NONE; slot = at.cell->next) {
+        struct ps_arena_gap gap;
+
+        at.cell = &at.leaf->cells[slot];
+        gap = ps_arena_gap_of(&f->arena, &at);
+        if (gap.fit > largest.fit)
+            largest = gap;
+    }
+    EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = EACH),
+                                largest.first + (ps_max(largest.fit, EACH) - EACH) / 2, false));
+}
+
+/* As many leaves below the node as there can be, and all of them full. */
+static void fill_node(struct test *test, struct arena_fixture *f, const struct ps_arena_inner *node)
+{
+    bool full = false;
+
+    for (uint64_t turn = 0; !full && test->failures == 0; turn += 2) {
+        for (uint64_t i = 0; i < node->count; i++)
+            while (ps_arena_leaf(&f->arena, node->children[i])->count < CELLS &&
+                   test->failures == 0)
+                fill_gap(test, f, node->children[i]);
+        full = node->count == CHILDREN;
+        if (!full)
+            fill_gap(test, f, node->children[turn % node->count]);
+    }
+}
+
+/* So many frames in ascending order; then all nodes but the root of three levels full. */
+static void fill_tree(struct test *test, struct arena_fixture *f, uint64_t frames)
+{
+    const struct ps_arena_inner *root;
+
+    for (uint64_t i = 0; f->arena.frames < frames && test->failures == 0; i++)
+        EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = EACH), i * STEP, false));
+    root = ps_arena_pointer(&f->arena, f->arena.root);
+    if (f->arena.height == 2)
+        fill_node(test, f, root);
+    for (uint64_t i = 0; f->arena.height == 3 && i < root->count; i++)
+        fill_node(test, f, ps_arena_pointer(&f->arena, root->children[i]));
     EXPECT_OK(ps_arena_validate(&f->arena, NULL));
 }
 
-ARENA_CASE(retiring_uses_the_reserve_up_too, 0, PAGES, 1)
+/* Two cuts in each allocation, then all is freed and released; and never a frame too many. */
+static void cut_everything(struct test *test, struct arena_fixture *f, uint64_t stride)
 {
-    struct ps_arena_extent extent;
-    uint64_t first = 0;
+    static uint64_t at[MACHINE * 16];
+    struct ps_arena_extent extent = {0};
+    uint64_t count = 0;
 
-    EXPECT_OK(ps_arena_alloc(&f->arena, ASK(.pages = 100, .splits = 6), &first));
-    EXPECT_OK(ps_arena_retire(&f->arena, first + 50, 10));
-    EXPECT_OK(ps_arena_find(&f->arena, first, &extent));
-    EXPECT_EQ(extent.splits, 4);
-    EXPECT_OK(ps_arena_retire(&f->arena, first + 40, 10));
-    EXPECT_OK(ps_arena_find(&f->arena, first, &extent));
-    EXPECT_EQ(extent.splits, 3);
-    EXPECT_OK(ps_arena_find(&f->arena, first + 60, &extent));
-    EXPECT_EQ(extent.splits, 0);
-    EXPECT_OK(ps_arena_reserve_splits(&f->arena, first, 2));
-    EXPECT_OK(ps_arena_find(&f->arena, first, &extent));
-    EXPECT_EQ(extent.splits, 3);
-    EXPECT_REFUSED(ps_arena_reserve_splits(&f->arena, first, 16), PS_INVALID_ARGS);
-    EXPECT_REFUSED(ps_arena_reserve_splits(&f->arena, first + 50, 1), PS_NOT_FOUND);
+    for (; ps_arena_next(&f->arena, extent.first + extent.pages, &extent); count++)
+        at[count] = extent.first;
+    take_all(f);
+    for (unsigned part = 1; part < EACH; part += 2)
+        for (uint64_t i = 0; i < count && test->failures == 0; i++)
+            cut_at(test, f, at[i * stride % count] + part);
+    EXPECT_OK(ps_arena_validate(&f->arena, NULL));
+    EXPECT_EQ(f->arena.counters.retired, 2 * count);
+    arena_empty(test, f);
+    while (hoard.count != 0)
+        give_frame(test, f);
+}
+
+ARENA_CASE_OF(all_is_cut_when_every_leaf_and_the_root_are_full, 0, SPARSE, 0, MACHINE)
+{
+    fill_tree(test, f, 200);
+    EXPECT_EQ(f->arena.counters.live, 255 * 82 - 1);
+    EXPECT_EQ(f->arena.inner, 1);
+    cut_everything(test, f, 7919);
+    /* The first cut takes a leaf, half of the root, and a new root. */
+    EXPECT_EQ(hoard.least, 9 - 3);
+}
+
+ARENA_CASE_OF(all_is_cut_when_two_nodes_and_their_leaves_are_full, 0, SPARSE, 0, MACHINE)
+{
+    fill_tree(test, f, 300);
+    EXPECT_EQ(f->arena.height, 3);
+    EXPECT_EQ(f->arena.inner, 3);
+    cut_everything(test, f, 255 * 82 + 1);
+    /* Two cuts take a leaf and half of a node each, and one frame came back in between. */
+    EXPECT_EQ(hoard.least, 21 - 2 + 1 - 2);
 }
 
 static const struct test_case cases[] = {
     TEST_CASE(an_allocation_that_finds_no_frame_changes_nothing),
     TEST_CASE(an_exact_place_that_finds_no_frame_changes_nothing),
-    TEST_CASE(a_middle_that_finds_no_frame_is_not_freed),
-    TEST_CASE(a_middle_that_finds_no_frame_is_not_retired),
-    TEST_CASE(a_reserve_that_finds_no_frame_is_not_there),
-    TEST_CASE(what_was_reserved_cannot_fail),
-    TEST_CASE(retiring_uses_the_reserve_up_too),
+    TEST_CASE(so_many_frames_are_promised_as_there_are_nodes_for),
+    TEST_CASE(a_cut_that_finds_no_frame_uses_a_promised_one),
+    TEST_CASE(nothing_is_owed_for_nodes_that_are_gone),
+    TEST_CASE(an_allocation_waits_for_what_is_owed),
+    TEST_CASE(cuts_that_leave_nothing_to_the_pool_end_in_a_refusal),
+    TEST_CASE(all_is_cut_when_every_leaf_and_the_root_are_full),
+    TEST_CASE(all_is_cut_when_two_nodes_and_their_leaves_are_full),
 };
 
 const struct test_suite suite_address_arena_failure = TEST_SUITE("address_arena_failure", cases);

@@ -48,6 +48,7 @@ void arena_with(struct test *test, const struct arena_shape *shape,
         EXPECT_OK(ps_arena_validate(&f.arena, &notes));
         EXPECT_OK(ps_arena_destroy(&f.arena));
         EXPECT_EQ(ps_frame_pool_in_use(&f.pool), 0);
+        EXPECT_EQ(f.pool.promised, 0);
     }
     sim_machine_destroy(f.sim);
 }

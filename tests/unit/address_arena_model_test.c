@@ -32,7 +32,6 @@ struct owner {
     uint64_t value;
     uint64_t before;
     uint64_t after;
-    unsigned splits;
     bool retired;
 };
 
@@ -144,8 +143,6 @@ static struct ps_arena_request pick_request(struct test_random *random)
         request.low = model.plan->first + test_random_below(random, model.plan->pages);
         request.high = request.low + test_random_below(random, model.plan->pages);
     }
-    if (test_random_below(random, 8) == 0)
-        request.splits = (uint32_t)test_random_below(random, 16);
     return request;
 }
 
@@ -155,8 +152,7 @@ static void own(const struct ps_arena_request *request, uint64_t first)
                                     .pages = request->pages,
                                     .value = request->value,
                                     .before = guard_of(request->guard_before),
-                                    .after = guard_of(request->guard_after),
-                                    .splits = request->splits});
+                                    .after = guard_of(request->guard_after)});
 }
 
 static void try_alloc(struct test *test, struct arena_fixture *f, struct test_random *random)
@@ -233,7 +229,6 @@ static void cut_out(unsigned number, uint64_t first, uint64_t pages, bool retire
     struct owner upper = whole;
     bool has_lower = first > whole.first;
     bool has_upper = first + pages < whole.first + whole.pages;
-    unsigned cuts = retire ? (unsigned)has_lower + has_upper : (unsigned)(has_lower && has_upper);
 
     lower.pages = first - whole.first;
     upper.first = first + pages;
@@ -241,15 +236,6 @@ static void cut_out(unsigned number, uint64_t first, uint64_t pages, bool retire
     part.first = first;
     part.pages = pages;
     part.retired = true;
-    lower.splits = whole.splits > cuts ? whole.splits - cuts : 0;
-    if (has_lower && cuts > 0)
-        upper.splits = 0;
-    else if (has_upper && retire)
-        upper.splits = 0;
-    if (has_lower)
-        part.splits = 0;
-    else
-        part.splits = lower.splits;
     forget(number);
     if (has_lower)
         (void)new_owner(&lower);
@@ -278,10 +264,6 @@ static void try_part(struct test *test, struct arena_fixture *f, struct test_ran
         expected = PS_NOT_FOUND;
     else if (pages > owner->first + owner->pages - first)
         expected = PS_WRONG_SIZE;
-    if (status == PS_NO_MEMORY && expected == PS_OK && model.plan->fails) {
-        EXPECT(owner->splits < 2);
-        return;
-    }
     EXPECT_STATUS(status, expected);
     if (status == PS_OK)
         cut_out(number, first, pages, retire);
@@ -308,23 +290,6 @@ static void try_resize(struct test *test, struct arena_fixture *f, struct test_r
     forget(model.owner[page]);
     old.pages = pages;
     (void)new_owner(&old);
-}
-
-static void try_reserve(struct test *test, struct arena_fixture *f, struct test_random *random)
-{
-    uint64_t page = test_random_below(random, model.plan->pages);
-    struct owner *owner = &model.owners[model.owner[page]];
-    uint32_t splits = (uint32_t)test_random_below(random, 17);
-    ps_status status;
-
-    if (model.owner[page] == 0 || owner->retired)
-        return;
-    status = ps_arena_reserve_splits(&f->arena, model.plan->first + owner->first, splits);
-    if (status == PS_NO_MEMORY && model.plan->fails && splits < 16)
-        return;
-    EXPECT_STATUS(status, splits < 16 ? PS_OK : PS_INVALID_ARGS);
-    if (status == PS_OK)
-        owner->splits = owner->splits > splits ? owner->splits : splits;
 }
 
 /* ---- comparing ---- */
@@ -357,7 +322,6 @@ static void compare(struct test *test, struct arena_fixture *f)
         EXPECT_EQ(extent.value, owner->value);
         EXPECT_EQ(extent.guard_before, owner->before);
         EXPECT_EQ(extent.guard_after, owner->after);
-        EXPECT_EQ(extent.splits, owner->splits);
     }
     EXPECT_EQ(taken, f->arena.counters.live_pages + f->arena.counters.retired_pages);
 }
@@ -383,7 +347,7 @@ static void step(struct test *test, struct arena_fixture *f, struct test_random 
     else if (choice < 17)
         try_part(test, f, random);
     else
-        (choice < 19 ? try_resize : try_reserve)(test, f, random);
+        try_resize(test, f, random);
 }
 
 static void play(struct test *test, struct arena_fixture *f, uint64_t seed)

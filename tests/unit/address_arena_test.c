@@ -81,7 +81,6 @@ ARENA_CASE(what_is_not_initialised_answers_bad_state, 0, 10, 1)
     EXPECT_STATUS(ps_arena_retire(&arena, 0, 1), PS_BAD_STATE);
     EXPECT_STATUS(ps_arena_release(&arena, 0), PS_BAD_STATE);
     EXPECT_STATUS(ps_arena_resize(&arena, 0, 1), PS_BAD_STATE);
-    EXPECT_STATUS(ps_arena_reserve_splits(&arena, 0, 1), PS_BAD_STATE);
     EXPECT_STATUS(ps_arena_find(&arena, 0, NULL), PS_BAD_STATE);
     EXPECT_STATUS(ps_arena_validate(&arena, NULL), PS_BAD_STATE);
     EXPECT_STATUS(ps_arena_destroy(&arena), PS_BAD_STATE);
@@ -133,8 +132,6 @@ ARENA_CASE(requests_that_make_no_sense_are_refused, 100, 50, 1)
     EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 1, .low = 9, .high = 8), &first),
                    PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 1, .low = PS_ARENA_END), &first),
-                   PS_INVALID_ARGS);
-    EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 1, .splits = 16), &first),
                    PS_INVALID_ARGS);
     EXPECT_REFUSED(
         ps_arena_alloc(&f->arena, ASK(.pages = 1, .guard_before = PS_ARENA_GUARD_MAX + 1), &first),
@@ -450,7 +447,7 @@ ARENA_CASE(a_dump_tells_what_is_there, 16, 100, 1)
     EXPECT_OK(ps_arena_retire(&f->arena, 19, 3));
     ps_arena_dump(&f->arena, &sink);
     EXPECT_TEXT(text, "address arena 0x10 +100: live 1 (2 pages), retired 1 (3), failed 0\n"
-                      "free 95 pages, 1 extents, largest 92, frames 1\n"
+                      "free 95 pages, 1 extents, largest 92, frames 1 (3 promised)\n"
                       "  0x11 +2 value 0xab\n"
                       "  0x13 +3 value 0xab retired\n");
 }
