@@ -102,10 +102,16 @@ static bool read_request(const struct ps_arena *arena, const struct ps_arena_req
 
 /* ---- a gap for it ---- */
 
-static bool fits(const struct ps_arena *arena, const struct ps_arena_at *at,
-                 const struct want *want, uint64_t *first)
+/* A place in the gap behind a cell. */
+struct place {
+    struct ps_arena_at at;
+    struct ps_arena_gap gap;
+    uint64_t first;
+};
+
+static bool fits(const struct ps_arena *arena, const struct want *want, struct place *place)
 {
-    const struct ps_arena_gap gap = ps_arena_gap_of(arena, at);
+    const struct ps_arena_gap gap = ps_arena_gap_of(arena, &place->at);
     uint64_t low = ps_max(gap.first + ps_max(gap.left, want->before), want->low);
     uint64_t right = ps_max(gap.right, want->after);
     uint64_t end;
@@ -115,17 +121,20 @@ static bool fits(const struct ps_arena *arena, const struct ps_arena_at *at,
     end = ps_min(gap.end - right, want->end);
     if (!ps_align_up(low, want->align, &low) || low >= end || end - low < want->pages)
         return false;
-    *first = low;
+    place->gap = gap;
+    place->first = low;
     return true;
 }
 
 /* By address: the lowest place within the limits. */
 static bool search_limits(const struct ps_arena *arena, const struct want *want,
-                          struct ps_arena_at *at, uint64_t *first)
+                          struct place *place)
 {
+    struct ps_arena_at *at = &place->at;
+
     *at = ps_arena_floor(arena, ps_max(want->low, arena->first));
     do {
-        if (fits(arena, at, want, first))
+        if (fits(arena, want, place))
             return true;
     } while (ps_arena_cell_end(at->cell) < want->end && ps_arena_after(arena, at, at));
     return false;
@@ -133,19 +142,18 @@ static bool search_limits(const struct ps_arena *arena, const struct want *want,
 
 /* By size, from a gap on, at most `tries` of them. What comes next is left in *reference. */
 static bool search_from(const struct ps_arena *arena, const struct want *want, uint64_t *reference,
-                        uint64_t tries, struct ps_arena_at *at, uint64_t *first)
+                        uint64_t tries, struct place *place)
 {
     for (; *reference != 0 && tries > 0; tries--) {
-        *at = ps_arena_at(arena, *reference);
-        if (fits(arena, at, want, first))
+        place->at = ps_arena_at(arena, *reference);
+        if (fits(arena, want, place))
             return true;
         *reference = ps_arena_gap_next(arena, *reference);
     }
     return false;
 }
 
-static bool search(const struct ps_arena *arena, const struct want *want, struct ps_arena_at *at,
-                   uint64_t *first)
+static bool search(const struct ps_arena *arena, const struct want *want, struct place *place)
 {
     uint64_t reference;
     uint64_t sure;
@@ -153,17 +161,17 @@ static bool search(const struct ps_arena *arena, const struct want *want, struct
     if (want->pages > arena->pages)
         return false;
     if (want->limited)
-        return search_limits(arena, want, at, first);
+        return search_limits(arena, want, place);
     reference = ps_arena_gap_best(arena, want->pages);
-    if (search_from(arena, want, &reference, CANDIDATES, at, first))
+    if (search_from(arena, want, &reference, CANDIDATES, place))
         return true;
     if (reference == 0)
         return false;
     sure = sure_size(arena, want);
     if (sure != 0)
         sure = ps_arena_gap_best(arena, sure);
-    return search_from(arena, want, &sure, 1, at, first) ||
-           search_from(arena, want, &reference, UINT64_MAX, at, first);
+    return search_from(arena, want, &sure, 1, place) ||
+           search_from(arena, want, &reference, UINT64_MAX, place);
 }
 
 /* ---- taking a place ---- */
@@ -179,15 +187,15 @@ static void count_taken(struct ps_arena *arena, uint64_t pages)
         ps_max(counters->peak_pages, counters->live_pages + counters->retired_pages);
 }
 
-/* Behind the cell `at`, in its gap: there is room in the leaf. */
-static void put(struct ps_arena *arena, const struct ps_arena_at *at, const struct want *want,
-                uint64_t first)
+/* There is room in the leaf. */
+static void put(struct ps_arena *arena, const struct place *place, const struct want *want)
 {
-    struct ps_arena_gap gap = ps_arena_gap_of(arena, at);
-    struct ps_arena_gap lower = ps_arena_gap(gap.first, first, gap.left, want->before);
-    struct ps_arena_gap upper = ps_arena_gap(first + want->pages, gap.end, want->after, gap.right);
+    const struct ps_arena_at *at = &place->at;
+    const struct ps_arena_gap *gap = &place->gap;
+    struct ps_arena_gap lower = {gap->first, place->first, gap->left, want->before};
+    struct ps_arena_gap upper = {place->first + want->pages, gap->end, want->after, gap->right};
     struct ps_arena_cell cell = {
-        .first = first,
+        .first = place->first,
         .pages = want->pages,
         .value = want->value,
         .before = (uint16_t)want->before,
@@ -196,29 +204,28 @@ static void put(struct ps_arena *arena, const struct ps_arena_at *at, const stru
     };
     struct ps_arena_at next = *at;
 
-    ps_arena_gap_out(arena, at, &gap);
+    ps_arena_gap_out(arena, at, ps_arena_fit(gap));
     if (want->force)
         at->cell->state |= SHORT;
     next.cell = &at->leaf->cells[ps_arena_leaf_add(at->leaf, ps_arena_slot_of(at), &cell)];
-    ps_arena_gap_in(arena, at, &lower);
-    ps_arena_gap_in(arena, &next, &upper);
+    ps_arena_gap_in(arena, at, ps_arena_fit(&lower));
+    ps_arena_gap_in(arena, &next, ps_arena_fit(&upper));
     arena->thin |= want->before < arena->guard || want->after < arena->guard;
     count_taken(arena, want->pages);
 }
 
 /* The same with room made first, and nothing owed to those who cut. */
-static ps_status take(struct ps_arena *arena, struct ps_arena_at *at, const struct want *want,
-                      uint64_t first)
+static ps_status take(struct ps_arena *arena, struct place *place, const struct want *want)
 {
-    if (at->leaf->count == CELLS || arena->owed != 0) {
-        uint64_t page = at->cell->first;
+    if (place->at.leaf->count == CELLS || arena->owed != 0) {
+        uint64_t page = place->at.cell->first;
         ps_status status = ps_arena_make_room(arena, page, 1, false);
 
         if (status != PS_OK)
             return status;
-        *at = ps_arena_floor(arena, page);
+        place->at = ps_arena_floor(arena, page);
     }
-    put(arena, at, want, first);
+    put(arena, place, want);
     return PS_OK;
 }
 
@@ -245,8 +252,7 @@ ps_status ps_arena_alloc(struct ps_arena *arena, const struct ps_arena_request *
                          uint64_t *first)
 {
     struct want want;
-    struct ps_arena_at at;
-    uint64_t found;
+    struct place place;
     ps_status status;
 
     if (arena == NULL || request == NULL || first == NULL)
@@ -258,12 +264,12 @@ ps_status ps_arena_alloc(struct ps_arena *arena, const struct ps_arena_request *
     status = start(arena);
     if (status != PS_OK)
         return status;
-    if (!search(arena, &want, &at, &found))
+    if (!search(arena, &want, &place))
         return settle_failure(arena, PS_NO_SPACE);
-    status = take(arena, &at, &want, found);
+    status = take(arena, &place, &want);
     if (status != PS_OK)
         return settle_failure(arena, status);
-    *first = found;
+    *first = place.first;
     return PS_OK;
 }
 
@@ -281,15 +287,15 @@ static ps_status check_range(const struct ps_arena *arena, const struct want *wa
     return PS_OK;
 }
 
-static ps_status check_place(const struct ps_arena *arena, const struct ps_arena_at *at,
-                             const struct want *want, uint64_t first, bool force)
+static ps_status check_place(const struct place *place, const struct want *want)
 {
-    struct ps_arena_gap gap = ps_arena_gap_of(arena, at);
+    const struct ps_arena_gap *gap = &place->gap;
+    uint64_t first = place->first;
 
-    if (first < gap.first || gap.end <= first || gap.end - first < want->pages)
+    if (first < gap->first || gap->end <= first || gap->end - first < want->pages)
         return PS_ALREADY_EXISTS;
-    if (!force && (first - gap.first < ps_max(gap.left, want->before) ||
-                   gap.end - first - want->pages < ps_max(gap.right, want->after)))
+    if (!want->force && (first - gap->first < ps_max(gap->left, want->before) ||
+                         gap->end - first - want->pages < ps_max(gap->right, want->after)))
         return PS_NO_SPACE;
     return PS_OK;
 }
@@ -298,7 +304,7 @@ ps_status ps_arena_alloc_at(struct ps_arena *arena, const struct ps_arena_reques
                             uint64_t first, bool force)
 {
     struct want want;
-    struct ps_arena_at at;
+    struct place place = {.first = first};
     ps_status status;
 
     if (arena == NULL || request == NULL)
@@ -312,10 +318,11 @@ ps_status ps_arena_alloc_at(struct ps_arena *arena, const struct ps_arena_reques
         status = start(arena);
     if (status != PS_OK)
         return status;
-    at = ps_arena_floor(arena, first);
-    status = check_place(arena, &at, &want, first, force);
+    place.at = ps_arena_floor(arena, first);
+    place.gap = ps_arena_gap_of(arena, &place.at);
     want.force = force;
+    status = check_place(&place, &want);
     if (status == PS_OK)
-        status = take(arena, &at, &want, first);
+        status = take(arena, &place, &want);
     return status == PS_OK ? PS_OK : settle_failure(arena, status);
 }

@@ -33,19 +33,18 @@ static bool is_ours(struct check *check, uint64_t reference)
 
 /* ---- gaps ---- */
 
-static bool is_listed(const struct ps_arena *arena, const struct ps_arena_at *at,
-                      const struct ps_arena_gap *gap)
+static bool is_listed(const struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit)
 {
     uint64_t self = ps_arena_reference(at);
     const uint64_t *link = at->cell->link;
 
-    if (gap->fit >= PS_ARENA_SMALL)
-        return *ps_arena_gap_place(arena, gap, self) == self;
+    if (fit >= PS_ARENA_SMALL)
+        return ps_arena_tree_has(arena, at, fit);
     if (link[0] != 0 && ps_arena_at(arena, link[0]).cell->link[1] != self)
         return false;
     if (link[1] != 0)
         return ps_arena_at(arena, link[1]).cell->link[0] == self;
-    return arena->small[gap->fit] == self;
+    return arena->small[fit] == self;
 }
 
 /* The cell lies in the arena, and before the next one. */
@@ -63,13 +62,14 @@ static bool check_end(const struct check *check, const struct ps_arena_at *at)
 static bool check_gap(struct check *check, const struct ps_arena_at *at)
 {
     struct ps_arena_gap gap = ps_arena_gap_at(check->arena, at);
+    uint64_t fit = ps_arena_fit(&gap);
 
     if (gap.end - gap.first < ps_max(gap.left, gap.right) && (at->cell->state & SHORT) == 0)
         return breach(check, "a guard that is too small", gap.first);
-    if (gap.fit == 0)
+    if (fit == 0)
         return true;
     check->gaps++;
-    return is_listed(check->arena, at, &gap) || breach(check, "a gap out of its list", gap.first);
+    return is_listed(check->arena, at, fit) || breach(check, "a gap out of its list", gap.first);
 }
 
 /* Gaps below a node of a tree; no more than there are. */
@@ -93,8 +93,9 @@ static uint64_t count_list(const struct ps_arena *arena, uint64_t fit, uint64_t 
 
     for (uint64_t i = 0; reference != 0 && i < most; i++) {
         struct ps_arena_at at = ps_arena_at(arena, reference);
+        struct ps_arena_gap gap = ps_arena_gap_at(arena, &at);
 
-        count += ps_arena_gap_at(arena, &at).fit == fit;
+        count += ps_arena_fit(&gap) == fit;
         reference = at.cell->link[0];
     }
     return count;

@@ -23,16 +23,16 @@ static void drop(struct ps_arena *arena, struct ps_arena_path *path, const struc
     struct ps_arena_at before = ps_arena_before(arena, at);
     const struct ps_arena_cell *cell = at->cell;
     struct ps_arena_gap upper = ps_arena_gap_of(arena, at);
-    struct ps_arena_gap lower =
-        ps_arena_gap(ps_arena_cell_end(before.cell), cell->first, before.cell->after, cell->before);
-    struct ps_arena_gap all = ps_arena_gap(lower.first, upper.end, lower.left, upper.right);
+    struct ps_arena_gap lower = {ps_arena_cell_end(before.cell), cell->first, before.cell->after,
+                                 cell->before};
+    struct ps_arena_gap all = {lower.first, upper.end, lower.left, upper.right};
     bool is_head = cell->previous == NONE;
 
-    ps_arena_gap_out(arena, &before, &lower);
-    ps_arena_gap_out(arena, at, &upper);
+    ps_arena_gap_out(arena, &before, ps_arena_fit(&lower));
+    ps_arena_gap_out(arena, at, ps_arena_fit(&upper));
     before.cell->state |= cell->state & SHORT;
     ps_arena_leaf_remove(at);
-    ps_arena_gap_in(arena, &before, &all);
+    ps_arena_gap_in(arena, &before, ps_arena_fit(&all));
     if (is_head)
         ps_arena_retell(arena, path);
     if (at->leaf->count < CELLS_LEAST)

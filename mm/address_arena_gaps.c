@@ -17,17 +17,12 @@ struct ps_arena_gap ps_arena_gap_at(const struct ps_arena *arena, const struct p
     return ps_arena_gap_of(arena, at);
 }
 
-static struct key key_of(const struct ps_arena *arena, const struct ps_arena_gap *gap)
-{
-    return (struct key){gap->fit, gap->first - arena->first};
-}
-
 static struct key key_at(const struct ps_arena *arena, uint64_t reference)
 {
     struct ps_arena_at at = ps_arena_at(arena, reference);
     struct ps_arena_gap gap = ps_arena_gap_at(arena, &at);
 
-    return key_of(arena, &gap);
+    return (struct key){ps_arena_fit(&gap), gap.first - arena->first};
 }
 
 static bool is_below(const struct key *a, const struct key *b)
@@ -53,42 +48,40 @@ static unsigned bit_of(const struct ps_arena *arena, const struct key *key, unsi
     return depth <= all ? key->place >> (all - depth) & 1 : 0;
 }
 
-const uint64_t *ps_arena_gap_place(const struct ps_arena *arena, const struct ps_arena_gap *gap,
-                                   uint64_t reference)
-{
-    struct key key = key_of(arena, gap);
-    const uint64_t *place = &arena->large[power_of(gap->fit)];
-
-    for (unsigned depth = 0; *place != reference && *place != 0; depth++)
-        place = ps_arena_link(arena, *place, bit_of(arena, &key, depth));
-    return place;
-}
-
-/* The same, to be changed. */
-static uint64_t *place_of(struct ps_arena *arena, const struct ps_arena_gap *gap,
+/* What leads to a gap: holds its reference, or 0 where it has to be put. */
+static uint64_t *place_of(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit,
                           uint64_t reference)
 {
-    struct key key = key_of(arena, gap);
-    uint64_t *place = &arena->large[power_of(gap->fit)];
+    struct key key = {fit, ps_arena_cell_end(at->cell) - arena->first};
+    uint64_t *place = &arena->large[power_of(fit)];
 
     for (unsigned depth = 0; *place != reference && *place != 0; depth++)
         place = ps_arena_link(arena, *place, bit_of(arena, &key, depth));
     return place;
 }
 
-void ps_arena_tree_in(struct ps_arena *arena, const struct ps_arena_at *at,
-                      const struct ps_arena_gap *gap)
+bool ps_arena_tree_has(const struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit)
+{
+    struct key key = {fit, ps_arena_cell_end(at->cell) - arena->first};
+    uint64_t self = ps_arena_reference(at);
+    uint64_t reference = arena->large[power_of(fit)];
+
+    for (unsigned depth = 0; reference != self && reference != 0; depth++)
+        reference = *ps_arena_link(arena, reference, bit_of(arena, &key, depth));
+    return reference == self;
+}
+
+void ps_arena_tree_in(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit)
 {
     at->cell->link[0] = at->cell->link[1] = 0;
-    *place_of(arena, gap, 0) = ps_arena_reference(at);
-    arena->large_map |= (uint64_t)1 << power_of(gap->fit);
+    *place_of(arena, at, fit, 0) = ps_arena_reference(at);
+    arena->large_map |= (uint64_t)1 << power_of(fit);
 }
 
 /* Any node without children below takes its place. */
-void ps_arena_tree_out(struct ps_arena *arena, const struct ps_arena_at *at,
-                       const struct ps_arena_gap *gap)
+void ps_arena_tree_out(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit)
 {
-    uint64_t *place = place_of(arena, gap, ps_arena_reference(at));
+    uint64_t *place = place_of(arena, at, fit, ps_arena_reference(at));
     uint64_t *end = place;
     uint64_t heir;
 
@@ -108,8 +101,8 @@ void ps_arena_tree_out(struct ps_arena *arena, const struct ps_arena_at *at,
         link[1] = at->cell->link[1];
         *place = heir;
     }
-    if (arena->large[power_of(gap->fit)] == 0)
-        arena->large_map &= ~((uint64_t)1 << power_of(gap->fit));
+    if (arena->large[power_of(fit)] == 0)
+        arena->large_map &= ~((uint64_t)1 << power_of(fit));
 }
 
 /* A search for the lowest key that is not below `least`. */
@@ -190,25 +183,33 @@ void ps_arena_gap_enter(struct ps_arena *arena, const struct ps_arena_at *at)
 {
     struct ps_arena_gap gap = ps_arena_gap_at(arena, at);
 
-    ps_arena_gap_in(arena, at, &gap);
+    ps_arena_gap_in(arena, at, ps_arena_fit(&gap));
 }
 
 void ps_arena_gap_leave(struct ps_arena *arena, const struct ps_arena_at *at)
 {
     struct ps_arena_gap gap = ps_arena_gap_at(arena, at);
 
-    ps_arena_gap_out(arena, at, &gap);
+    ps_arena_gap_out(arena, at, ps_arena_fit(&gap));
+}
+
+void ps_arena_gap_grown(const struct ps_arena *arena, const struct ps_arena_at *at)
+{
+    struct ps_arena_gap gap = ps_arena_gap_at(arena, at);
+
+    if (gap.end - gap.first >= ps_max(gap.left, gap.right))
+        at->cell->state &= (uint8_t)~SHORT;
 }
 
 void ps_arena_gap_moved(struct ps_arena *arena, uint64_t old, const struct ps_arena_at *at,
-                        const struct ps_arena_gap *gap)
+                        uint64_t fit)
 {
-    if (gap->fit == 0)
+    if (fit == 0)
         return;
-    if (gap->fit < PS_ARENA_SMALL)
-        ps_arena_relink(arena, at->cell->link, gap->fit, ps_arena_reference(at));
+    if (fit < PS_ARENA_SMALL)
+        ps_arena_relink(arena, at->cell->link, fit, ps_arena_reference(at));
     else
-        *place_of(arena, gap, old) = ps_arena_reference(at);
+        *place_of(arena, at, fit, old) = ps_arena_reference(at);
 }
 
 uint64_t ps_arena_gap_best(const struct ps_arena *arena, uint64_t fit)

@@ -184,22 +184,20 @@ static void list_out(struct ps_arena *arena, const struct ps_arena_at *at, uint6
         arena->small_map[fit / 64] &= ~((uint64_t)1 << fit % 64);
 }
 
-void ps_arena_list(struct ps_arena *arena, const struct ps_arena_at *at,
-                   const struct ps_arena_gap *gap)
+void ps_arena_list(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit)
 {
     arena->gaps++;
-    if (gap->fit < PS_ARENA_SMALL)
-        list_in(arena, at, gap->fit);
+    if (fit < PS_ARENA_SMALL)
+        list_in(arena, at, fit);
     else
-        ps_arena_tree_in(arena, at, gap);
+        ps_arena_tree_in(arena, at, fit);
 }
 
-void ps_arena_unlist(struct ps_arena *arena, const struct ps_arena_at *at,
-                     const struct ps_arena_gap *gap)
+void ps_arena_unlist(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit)
 {
     arena->gaps--;
-    if (gap->fit < PS_ARENA_SMALL)
-        list_out(arena, at, gap->fit);
+    if (fit < PS_ARENA_SMALL)
+        list_out(arena, at, fit);
     else
-        ps_arena_tree_out(arena, at, gap);
+        ps_arena_tree_out(arena, at, fit);
 }

@@ -49,14 +49,14 @@ enum {
 struct ps_arena_cell {
     uint64_t first;
     uint64_t pages;
-    uint64_t value;
-    uint64_t link[2]; /* of the gap behind it: next and previous in the list, or children */
-    uint16_t before;  /* guards */
+    uint16_t before; /* guards */
     uint16_t after;
     uint8_t next; /* in the leaf */
     uint8_t previous;
-    uint8_t chain; /* in the bucket; or of free cells */
-    uint8_t state; /* the bits above */
+    uint8_t chain;    /* in the bucket; or of free cells */
+    uint8_t state;    /* the bits above */
+    uint64_t link[2]; /* of the gap behind it: next and previous in the list, or children */
+    uint64_t value;
 };
 
 struct ps_arena_leaf {
@@ -107,7 +107,6 @@ struct ps_arena_gap {
     uint64_t end;
     uint64_t left;
     uint64_t right;
-    uint64_t fit; /* pages that may be used without guards of one's own: its size in the lists */
 };
 
 static inline void *ps_arena_pointer(const struct ps_arena *arena, uint64_t reference)
@@ -122,12 +121,10 @@ static inline struct ps_arena_leaf *ps_arena_leaf(const struct ps_arena *arena, 
 
 static inline struct ps_arena_at ps_arena_at(const struct ps_arena *arena, uint64_t reference)
 {
-    struct ps_arena_leaf *leaf = ps_arena_leaf(arena, reference);
-
     return (struct ps_arena_at){
         .frame = reference & ~PS_PAGE_MASK,
-        .leaf = leaf,
-        .cell = (struct ps_arena_cell *)(void *)((uint8_t *)leaf + (reference & PS_PAGE_MASK)),
+        .leaf = ps_arena_leaf(arena, reference),
+        .cell = ps_arena_pointer(arena, reference),
     };
 }
 
@@ -151,7 +148,7 @@ static inline uint64_t ps_arena_reference(const struct ps_arena_at *at)
 
 static inline unsigned ps_arena_bucket(uint64_t first)
 {
-    return (unsigned)(first ^ first >> 7 ^ first >> 14) % BUCKETS;
+    return (unsigned)((first & UINT32_MAX) * 0x9e3779b1u >> 25) % BUCKETS;
 }
 
 static inline uint64_t ps_arena_cell_end(const struct ps_arena_cell *cell)
@@ -187,20 +184,6 @@ static inline struct ps_arena_at ps_arena_before(const struct ps_arena *arena,
     return before;
 }
 
-static inline struct ps_arena_gap ps_arena_gap(uint64_t first, uint64_t end, uint64_t left,
-                                               uint64_t right)
-{
-    uint64_t guards = left + right;
-
-    return (struct ps_arena_gap){
-        .first = first,
-        .end = end,
-        .left = left,
-        .right = right,
-        .fit = end - first > guards ? end - first - guards : 0,
-    };
-}
-
 static inline struct ps_arena_gap ps_arena_gap_of(const struct ps_arena *arena,
                                                   const struct ps_arena_at *at)
 {
@@ -208,8 +191,16 @@ static inline struct ps_arena_gap ps_arena_gap_of(const struct ps_arena *arena,
     struct ps_arena_at next;
 
     if (ps_arena_after(arena, at, &next))
-        return ps_arena_gap(first, next.cell->first, at->cell->after, next.cell->before);
-    return ps_arena_gap(first, arena->first + arena->pages, at->cell->after, arena->guard);
+        return (struct ps_arena_gap){first, next.cell->first, at->cell->after, next.cell->before};
+    return (struct ps_arena_gap){first, arena->first + arena->pages, at->cell->after, arena->guard};
+}
+
+/* Pages that may be used without guards of one's own: its size in the lists. */
+static inline uint64_t ps_arena_fit(const struct ps_arena_gap *gap)
+{
+    uint64_t guards = gap->left + gap->right;
+
+    return gap->end - gap->first > guards ? gap->end - gap->first - guards : 0;
 }
 
 static inline bool ps_arena_contains(const struct ps_arena *arena, uint64_t page)
@@ -222,15 +213,15 @@ static inline bool ps_arena_contains(const struct ps_arena *arena, uint64_t page
 /* ps_arena_gap_of(), for where it need not be fast. */
 struct ps_arena_gap ps_arena_gap_at(const struct ps_arena *arena, const struct ps_arena_at *at);
 
-void ps_arena_tree_in(struct ps_arena *arena, const struct ps_arena_at *at,
-                      const struct ps_arena_gap *gap);
-void ps_arena_tree_out(struct ps_arena *arena, const struct ps_arena_at *at,
-                       const struct ps_arena_gap *gap);
+void ps_arena_tree_in(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit);
+void ps_arena_tree_out(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit);
 
 static inline uint64_t *ps_arena_link(const struct ps_arena *arena, uint64_t reference,
                                       unsigned which)
 {
-    return &ps_arena_at(arena, reference).cell->link[which];
+    struct ps_arena_cell *cell = ps_arena_pointer(arena, reference);
+
+    return &cell->link[which];
 }
 
 /* What was before and behind it in the list become neighbours; with `self`, it between them. */
@@ -246,35 +237,36 @@ static inline void ps_arena_relink(struct ps_arena *arena, const uint64_t *link,
 }
 
 /* A gap in which something fits: address_arena_leaf.c. */
-void ps_arena_list(struct ps_arena *arena, const struct ps_arena_at *at,
-                   const struct ps_arena_gap *gap);
-void ps_arena_unlist(struct ps_arena *arena, const struct ps_arena_at *at,
-                     const struct ps_arena_gap *gap);
+void ps_arena_list(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit);
+void ps_arena_unlist(struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit);
 
-/* The gap behind the cell, which is or will be this one, is listed, or no longer. */
+/* The gap behind the cell is not SHORT if its guards have room now. */
+void ps_arena_gap_grown(const struct ps_arena *arena, const struct ps_arena_at *at);
+
+/* The gap behind the cell, in which so much fits, is listed, or no longer. */
 static inline void ps_arena_gap_in(struct ps_arena *arena, const struct ps_arena_at *at,
-                                   const struct ps_arena_gap *gap)
+                                   uint64_t fit)
 {
-    if ((at->cell->state & SHORT) != 0 && gap->end - gap->first >= ps_max(gap->left, gap->right))
-        at->cell->state &= (uint8_t)~SHORT;
-    if (gap->fit != 0)
-        ps_arena_list(arena, at, gap);
+    if ((at->cell->state & SHORT) != 0)
+        ps_arena_gap_grown(arena, at);
+    if (fit != 0)
+        ps_arena_list(arena, at, fit);
 }
 
 static inline void ps_arena_gap_out(struct ps_arena *arena, const struct ps_arena_at *at,
-                                    const struct ps_arena_gap *gap)
+                                    uint64_t fit)
 {
-    if (gap->fit != 0)
-        ps_arena_unlist(arena, at, gap);
+    if (fit != 0)
+        ps_arena_unlist(arena, at, fit);
 }
 
 /* The same, the gap being looked up. */
 void ps_arena_gap_enter(struct ps_arena *arena, const struct ps_arena_at *at);
 void ps_arena_gap_leave(struct ps_arena *arena, const struct ps_arena_at *at);
 
-/* The cell was at `old` and has been copied; the gap is the same. */
+/* The cell was at `old` and has been copied; as much fits behind it. */
 void ps_arena_gap_moved(struct ps_arena *arena, uint64_t old, const struct ps_arena_at *at,
-                        const struct ps_arena_gap *gap);
+                        uint64_t fit);
 
 /* The cell before the smallest gap of at least `fit`; 0: there is none. */
 uint64_t ps_arena_gap_best(const struct ps_arena *arena, uint64_t fit);
@@ -284,9 +276,8 @@ uint64_t ps_arena_gap_next(const struct ps_arena *arena, uint64_t reference);
 
 uint64_t ps_arena_gap_largest(const struct ps_arena *arena);
 
-/* The place of the tree that leads to the gap: holds its cell, or 0 where it has to be put. */
-const uint64_t *ps_arena_gap_place(const struct ps_arena *arena, const struct ps_arena_gap *gap,
-                                   uint64_t reference);
+/* The gap is in the tree of its size. */
+bool ps_arena_tree_has(const struct ps_arena *arena, const struct ps_arena_at *at, uint64_t fit);
 
 /* ---- cells in leaves, and the ways to them: address_arena_leaf.c ---- */
 

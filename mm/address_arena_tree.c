@@ -140,13 +140,14 @@ static void move_cell(struct ps_arena *arena, const struct ps_arena_at *from, ui
                       unsigned behind)
 {
     struct ps_arena_gap gap = ps_arena_gap_at(arena, from);
+    uint64_t fit = ps_arena_fit(&gap);
     uint64_t old = ps_arena_reference(from);
     struct ps_arena_at at = ps_arena_slot(arena, to, 0);
     struct ps_arena_cell cell = *from->cell;
 
     ps_arena_leaf_remove(from);
     at.cell += ps_arena_leaf_add(at.leaf, behind, &cell);
-    ps_arena_gap_moved(arena, old, &at, &gap);
+    ps_arena_gap_moved(arena, old, &at, fit);
 }
 
 static void move_right(struct ps_arena *arena, uint64_t left, uint64_t right)

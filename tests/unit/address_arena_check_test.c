@@ -83,11 +83,13 @@ ARENA_CASE(a_damaged_node_is_found, 0, 1 << 20, 1)
 
 ARENA_CASE(a_gap_out_of_its_list_is_found, 0, 1 << 20, 1)
 {
+    struct ps_arena_gap gap;
     struct ps_arena_at at;
 
     fill(test, f);
     at = ps_arena_floor(&f->arena, 412); /* 413 was freed */
-    EXPECT_EQ(ps_arena_gap_of(&f->arena, &at).fit, 3);
+    gap = ps_arena_gap_of(&f->arena, &at);
+    EXPECT_EQ(ps_arena_fit(&gap), 3);
     EXPECT_FOUND(at.cell->link[0], 0);
     EXPECT_FOUND(at.cell->link[1], 0);
     EXPECT_FOUND(f->arena.small[3], 0);

@@ -218,18 +218,20 @@ static void cut_at(struct test *test, struct arena_fixture *f, uint64_t page)
 static void fill_gap(struct test *test, struct arena_fixture *f, uint64_t leaf)
 {
     struct ps_arena_at at = ps_arena_slot(&f->arena, leaf, 0);
-    struct ps_arena_gap largest = {0};
+    uint64_t first = 0;
+    uint64_t largest = EACH;
 
     for (unsigned slot = at.leaf->head; slot != NONE; slot = at.cell->next) {
         struct ps_arena_gap gap;
 
         at.cell = &at.leaf->cells[slot];
         gap = ps_arena_gap_of(&f->arena, &at);
-        if (gap.fit > largest.fit)
-            largest = gap;
+        if (ps_arena_fit(&gap) <= largest)
+            continue;
+        largest = ps_arena_fit(&gap);
+        first = gap.first + (largest - EACH) / 2;
     }
-    EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = EACH),
-                                largest.first + (ps_max(largest.fit, EACH) - EACH) / 2, false));
+    EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = EACH), first, false));
 }
 
 /* As many leaves below the node as there can be, and all of them full. */
