@@ -17,13 +17,13 @@ WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototype
 COMMON   := -std=c17 $(WARNINGS) -Iinclude
 MM       := $(wildcard mm/*.c)
 HW       := $(wildcard mm/x86_64/*.c)
-# What is called often; the rest is compiled for size.
-FAST     := frame_pool frame_pool_promise frame_pool_quick frame_pool_search frame_pool_chunks \
-            frame_pool_units frame_pool_sets frame_pool_books page_table page_table_walk \
-            page_table_map page_table_unmap page_table_change page_table_single \
-            page_table_promote cache_types tlb virtual_allocator \
-            range_tree range_tree_find range_tree_summary \
-            address_arena address_arena_leaf address_arena_free
+# What is called often; the rest is compiled for size, and so is what PS_COLD marks in these.
+FAST     := frame_pool frame_pool_quick frame_pool_search frame_pool_chunks frame_pool_units \
+            frame_pool_sets frame_pool_books page_table page_table_walk page_table_map \
+            page_table_unmap page_table_change page_table_single cache_types range_tree \
+            range_tree_find range_tree_summary address_arena address_arena_leaf \
+            address_arena_free
+FAST_LIB := -O2 -fno-align-functions -fno-align-jumps -fno-align-labels -fno-align-loops
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \
         instructions screenshot mutants fuzz format clean setup-run setup-test setup-usb \
@@ -126,7 +126,7 @@ LIB_FLAGS := $(COMMON) -Imm/x86_64 -Imm -Os -g -ffreestanding -fPIE -mno-red-zon
              -ffunction-sections -fdata-sections
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/lib/%.o,$(MM) $(HW))
 
-$(foreach d,lib bench,$(patsubst %,$(BUILD)/$(d)/mm/%.o,$(FAST))): LIB_FLAGS += -O2
+$(foreach d,lib bench,$(patsubst %,$(BUILD)/$(d)/mm/%.o,$(FAST))): LIB_FLAGS += $(FAST_LIB)
 
 lib: $(BUILD)/libpagestage.a ## build/libpagestage.a, the library for embedding
 

@@ -1,5 +1,7 @@
 #include <pagestage/cache_types.h>
 
+#include "cold_private.h"
+
 enum { TYPE_BITS = 3 };
 _Static_assert(PS_CACHE_COUNT <= 1 << TYPE_BITS, "a type fits");
 
@@ -51,8 +53,8 @@ static void find_largest_stretch(struct ps_cache_types *types)
         types->ram_first = ps_frame(1);
 }
 
-ps_status ps_cache_types_init(struct ps_cache_types *types, struct ps_frame_pool *pool,
-                              const struct ps_memory_map *map)
+PS_COLD ps_status ps_cache_types_init(struct ps_cache_types *types, struct ps_frame_pool *pool,
+                                      const struct ps_memory_map *map)
 {
     ps_status status;
 
@@ -69,7 +71,7 @@ ps_status ps_cache_types_init(struct ps_cache_types *types, struct ps_frame_pool
     return PS_OK;
 }
 
-ps_status ps_cache_types_destroy(struct ps_cache_types *types)
+PS_COLD ps_status ps_cache_types_destroy(struct ps_cache_types *types)
 {
     ps_status status;
 
@@ -125,8 +127,8 @@ bool ps_cache_types_are_ram(const struct ps_cache_types *types, const ps_frame_t
  * The first part of [*from, last] that is not RAM; *from then is what lies behind it. False when
  * there is none.
  */
-static bool next_part(const struct ps_cache_types *types, uint64_t *from, uint64_t last,
-                      struct ps_range *part)
+PS_COLD static bool next_part(const struct ps_cache_types *types, uint64_t *from, uint64_t last,
+                              struct ps_range *part)
 {
     const struct ps_memory_map *map = types->map;
     const struct ps_memory_range *end = map->ranges + map->count;
@@ -156,7 +158,7 @@ static bool is_shared(const struct ps_cache_types *types)
     return types->ranges.machine->processors > 1;
 }
 
-void ps_cache_types_begin(struct ps_cache_types *types)
+PS_COLD void ps_cache_types_begin(struct ps_cache_types *types)
 {
     if (is_shared(types))
         ps_lock_acquire_answering(&types->lock, types->ranges.machine);
@@ -181,8 +183,8 @@ static bool agrees(const struct ps_cache_types *types, const struct ps_range *pa
     return true;
 }
 
-ps_status ps_cache_types_check(const struct ps_cache_types *types, ps_frame_t first,
-                               ps_pages_t pages, enum ps_cache cache, uint64_t *inserts)
+PS_COLD ps_status ps_cache_types_check(const struct ps_cache_types *types, ps_frame_t first,
+                                       ps_pages_t pages, enum ps_cache cache, uint64_t *inserts)
 {
     uint64_t last = first.number + (pages.count - 1);
     uint64_t from = first.number;
@@ -222,8 +224,8 @@ static void add_part(struct ps_cache_types *types, const struct ps_range *part, 
     (void)status; /* Reserved, and nothing overlaps it any more. */
 }
 
-void ps_cache_types_add(struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages,
-                        enum ps_cache cache)
+PS_COLD void ps_cache_types_add(struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages,
+                                enum ps_cache cache)
 {
     uint64_t from = first.number;
     struct ps_range part;
@@ -256,7 +258,7 @@ static void remove_part(struct ps_cache_types *types, const struct ps_range *par
     }
 }
 
-void ps_cache_types_remove(struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages)
+PS_COLD void ps_cache_types_remove(struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages)
 {
     uint64_t from = first.number;
     struct ps_range part;
@@ -279,8 +281,8 @@ static bool is_covered(const struct ps_cache_types *types, const struct ps_range
     return true;
 }
 
-bool ps_cache_types_has(const struct ps_cache_types *types, ps_frame_t first, ps_pages_t pages,
-                        enum ps_cache cache)
+PS_COLD bool ps_cache_types_has(const struct ps_cache_types *types, ps_frame_t first,
+                                ps_pages_t pages, enum ps_cache cache)
 {
     uint64_t last = first.number + (pages.count - 1);
     uint64_t from = first.number;
@@ -305,8 +307,8 @@ static struct ps_cache_range cache_range(const struct ps_range *range)
     };
 }
 
-ps_status ps_cache_types_query(struct ps_cache_types *types, ps_frame_t frame,
-                               struct ps_cache_range *range)
+PS_COLD ps_status ps_cache_types_query(struct ps_cache_types *types, ps_frame_t frame,
+                                       struct ps_cache_range *range)
 {
     struct ps_range found;
     bool mapped;
@@ -324,7 +326,7 @@ ps_status ps_cache_types_query(struct ps_cache_types *types, ps_frame_t frame,
     return PS_OK;
 }
 
-static bool dump_range(void *context, const struct ps_range *found)
+PS_COLD static bool dump_range(void *context, const struct ps_range *found)
 {
     struct ps_cache_range range = cache_range(found);
 
@@ -334,7 +336,7 @@ static bool dump_range(void *context, const struct ps_range *found)
     return true;
 }
 
-void ps_cache_types_dump(struct ps_cache_types *types, const struct ps_sink *sink)
+PS_COLD void ps_cache_types_dump(struct ps_cache_types *types, const struct ps_sink *sink)
 {
     /* The visitor only hands it on. */
     void *context = (void *)(uintptr_t)sink;
@@ -361,7 +363,7 @@ static const char *fault_in_range(const struct ps_cache_types *types, const stru
     return NULL;
 }
 
-ps_status ps_cache_types_validate(struct ps_cache_types *types, const struct ps_sink *sink)
+PS_COLD ps_status ps_cache_types_validate(struct ps_cache_types *types, const struct ps_sink *sink)
 {
     struct ps_range_cursor cursor;
     struct ps_range range;

@@ -25,7 +25,7 @@ static ps_status check_request(const struct ps_frame_pool *pool, enum ps_frame_t
 /* ---- single frames ---- */
 
 /* Frames that have been taken, in the order of the array, become free again. */
-static void give_back(struct ps_frame_pool *pool, const ps_frame_t *frames, uint64_t count)
+PS_COLD static void give_back(struct ps_frame_pool *pool, const ps_frame_t *frames, uint64_t count)
 {
     struct ps_unit unit;
 
@@ -40,7 +40,8 @@ static void give_back(struct ps_frame_pool *pool, const ps_frame_t *frames, uint
 }
 
 /* Lent frames are not for this: they have no pattern. */
-ps_status ps_pool_check_fill(struct ps_frame_pool *pool, const ps_frame_t *frames, uint64_t count)
+PS_COLD ps_status ps_pool_check_fill(struct ps_frame_pool *pool, const ps_frame_t *frames,
+                                     uint64_t count)
 {
     uint64_t damaged = 0;
 
@@ -244,8 +245,8 @@ static ps_status claim(struct ps_frame_pool *pool, uint64_t first, uint64_t page
     return PS_OK;
 }
 
-ps_status ps_frame_pool_claim(struct ps_frame_pool *pool, ps_frame_t first, ps_pages_t pages,
-                              enum ps_frame_tag tag)
+PS_COLD ps_status ps_frame_pool_claim(struct ps_frame_pool *pool, ps_frame_t first,
+                                      ps_pages_t pages, enum ps_frame_tag tag)
 {
     ps_status status = check_request(pool, tag, 0, 0);
 
@@ -305,7 +306,8 @@ static ps_status cut(struct ps_frame_pool *pool, uint64_t first, uint64_t pages)
     return PS_OK;
 }
 
-ps_status ps_frame_pool_split(struct ps_frame_pool *pool, ps_frame_t first, ps_pages_t pages)
+PS_COLD ps_status ps_frame_pool_split(struct ps_frame_pool *pool, ps_frame_t first,
+                                      ps_pages_t pages)
 {
     ps_status status = check_pool(pool);
 
@@ -321,7 +323,7 @@ ps_status ps_frame_pool_split(struct ps_frame_pool *pool, ps_frame_t first, ps_p
 
 /* ---- counting ---- */
 
-uint64_t ps_frame_pool_in_use(struct ps_frame_pool *pool)
+PS_COLD uint64_t ps_frame_pool_in_use(struct ps_frame_pool *pool)
 {
     uint64_t in_use;
 
@@ -335,7 +337,7 @@ uint64_t ps_frame_pool_in_use(struct ps_frame_pool *pool)
     return in_use;
 }
 
-uint64_t ps_frame_pool_whole(struct ps_frame_pool *pool, enum ps_frame_size size)
+PS_COLD uint64_t ps_frame_pool_whole(struct ps_frame_pool *pool, enum ps_frame_size size)
 {
     uint64_t whole;
 

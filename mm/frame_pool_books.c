@@ -8,8 +8,8 @@ static const struct ps_frame_segment *segment_at(const struct ps_frame_pool *poo
 }
 
 /* The last segment that begins at `region` or below: by its number, or by its index. */
-static const struct ps_frame_segment *segment_below(const struct ps_frame_pool *pool,
-                                                    uint64_t region, bool by_index)
+PS_COLD static const struct ps_frame_segment *segment_below(const struct ps_frame_pool *pool,
+                                                            uint64_t region, bool by_index)
 {
     uint64_t low = 0;
     uint64_t high = pool->segments;
@@ -26,7 +26,7 @@ static const struct ps_frame_segment *segment_below(const struct ps_frame_pool *
     return segment_at(pool, low);
 }
 
-uint64_t ps_pool_region_elsewhere(const struct ps_frame_pool *pool, uint64_t number)
+PS_COLD uint64_t ps_pool_region_elsewhere(const struct ps_frame_pool *pool, uint64_t number)
 {
     const struct ps_frame_segment *segment = segment_below(pool, number, false);
 
@@ -52,7 +52,7 @@ uint64_t ps_place_frame(const struct ps_frame_pool *pool, const struct ps_place 
 
 /* ---- ranges ---- */
 
-struct ps_frame_extent ps_pool_range(const struct ps_frame_pool *pool, uint64_t index)
+PS_COLD struct ps_frame_extent ps_pool_range(const struct ps_frame_pool *pool, uint64_t index)
 {
     const struct ps_frame_extent *extent =
         ps_books_at(pool, pool->ranges_at + index * sizeof(struct ps_frame_extent));
@@ -60,7 +60,7 @@ struct ps_frame_extent ps_pool_range(const struct ps_frame_pool *pool, uint64_t 
     return *extent;
 }
 
-uint64_t ps_pool_range_from(const struct ps_frame_pool *pool, uint64_t frame)
+PS_COLD uint64_t ps_pool_range_from(const struct ps_frame_pool *pool, uint64_t frame)
 {
     uint64_t low = 0;
     uint64_t high = pool->ranges;
@@ -77,8 +77,8 @@ uint64_t ps_pool_range_from(const struct ps_frame_pool *pool, uint64_t frame)
     return low;
 }
 
-bool ps_pool_next_part(const struct ps_frame_pool *pool, uint64_t *from, uint64_t last,
-                       struct ps_frame_extent *part)
+PS_COLD bool ps_pool_next_part(const struct ps_frame_pool *pool, uint64_t *from, uint64_t last,
+                               struct ps_frame_extent *part)
 {
     uint64_t index = *from <= last ? ps_pool_range_from(pool, *from) : pool->ranges;
     struct ps_frame_extent range;
@@ -118,7 +118,7 @@ static void bring_to_chunk(struct ps_frame_pool *pool, const struct ps_place *pl
     ps_chunk_give(pool, place, frames);
 }
 
-void ps_pool_bring(struct ps_frame_pool *pool, uint64_t first, uint64_t pages, bool late)
+PS_COLD void ps_pool_bring(struct ps_frame_pool *pool, uint64_t first, uint64_t pages, bool late)
 {
     for (uint64_t done = 0; done < pages;) {
         uint64_t frame = first + done;
@@ -131,7 +131,7 @@ void ps_pool_bring(struct ps_frame_pool *pool, uint64_t first, uint64_t pages, b
 }
 
 /* The line of a tract that is all RAM, and free: the usual kind. */
-static struct ps_frame_tract full_line(void)
+PS_COLD static struct ps_frame_tract full_line(void)
 {
     struct ps_frame_tract line = {
         .whole = (uint8_t)((1u << PS_TRACT_CHUNKS) - 1),

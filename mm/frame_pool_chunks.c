@@ -55,7 +55,7 @@ static void set_tags(struct ps_frame_pool *pool, struct ps_frame_tract *tract, u
     pool->totals.kept = pool->totals.kept + keeps_one(tract) - kept;
 }
 
-static void list_as(struct ps_frame_pool *pool, const struct ps_place *place, bool late)
+PS_COLD static void list_as(struct ps_frame_pool *pool, const struct ps_place *place, bool late)
 {
     struct ps_frame_tract *tract = tract_of(pool, place);
 
@@ -151,7 +151,7 @@ void ps_chunk_give_whole(struct ps_frame_pool *pool, const struct ps_place *plac
 
 /* ---- parts of chunks ---- */
 
-static void change_bits(uint64_t *bits, uint64_t first, uint64_t count, bool set)
+PS_COLD static void change_bits(uint64_t *bits, uint64_t first, uint64_t count, bool set)
 {
     while (count != 0) {
         uint64_t shift = first % 64;
@@ -176,7 +176,8 @@ static void break_whole(struct ps_frame_pool *pool, const struct ps_place *place
     tract->cells[place->chunk] = PS_CELL_MIXED;
 }
 
-static void set_count(struct ps_frame_pool *pool, const struct ps_place *place, uint64_t count)
+PS_COLD static void set_count(struct ps_frame_pool *pool, const struct ps_place *place,
+                              uint64_t count)
 {
     struct ps_frame_tract *tract = tract_of(pool, place);
 
@@ -189,7 +190,8 @@ static void set_count(struct ps_frame_pool *pool, const struct ps_place *place, 
     list(pool, place);
 }
 
-void ps_chunk_take(struct ps_frame_pool *pool, const struct ps_place *place, uint64_t frames)
+PS_COLD void ps_chunk_take(struct ps_frame_pool *pool, const struct ps_place *place,
+                           uint64_t frames)
 {
     struct ps_frame_tract *tract = tract_of(pool, place);
     uint64_t low = ps_low_part(pool, place, frames);
@@ -202,7 +204,8 @@ void ps_chunk_take(struct ps_frame_pool *pool, const struct ps_place *place, uin
     set_count(pool, place, tract->counts[place->chunk] - (frames - low));
 }
 
-void ps_chunk_give(struct ps_frame_pool *pool, const struct ps_place *place, uint64_t frames)
+PS_COLD void ps_chunk_give(struct ps_frame_pool *pool, const struct ps_place *place,
+                           uint64_t frames)
 {
     struct ps_frame_tract *tract = tract_of(pool, place);
     uint64_t low = ps_low_part(pool, place, frames);
@@ -225,7 +228,7 @@ void ps_chunk_give(struct ps_frame_pool *pool, const struct ps_place *place, uin
 
 /* ---- regions ---- */
 
-void ps_region_take(struct ps_frame_pool *pool, uint64_t region, enum ps_frame_tag tag)
+PS_COLD void ps_region_take(struct ps_frame_pool *pool, uint64_t region, enum ps_frame_tag tag)
 {
     struct ps_frame_region *entry = ps_pool_entry(pool, region);
 
@@ -238,7 +241,7 @@ void ps_region_take(struct ps_frame_pool *pool, uint64_t region, enum ps_frame_t
     pool->totals.kept -= PS_REGION_TRACTS;
 }
 
-void ps_region_give(struct ps_frame_pool *pool, uint64_t region)
+PS_COLD void ps_region_give(struct ps_frame_pool *pool, uint64_t region)
 {
     ps_set_put(pool, PS_FRAME_UNIT, region, false);
     ps_set_put(pool, PS_FRAME_GIB, region, true);
@@ -249,8 +252,8 @@ void ps_region_give(struct ps_frame_pool *pool, uint64_t region)
 
 /* ---- tag bytes ---- */
 
-bool ps_tract_can_mix(const struct ps_frame_pool *pool, const struct ps_place *place,
-                      uint64_t taken)
+PS_COLD bool ps_tract_can_mix(const struct ps_frame_pool *pool, const struct ps_place *place,
+                              uint64_t taken)
 {
     const struct ps_frame_tract *tract = tract_of(pool, place);
     uint64_t low = ps_low_part(pool, place, taken);
@@ -271,8 +274,8 @@ static unsigned lowest_free(const uint64_t *bits, unsigned from)
 }
 
 /* Where the tag bytes will be: rather in a chunk that is partly used, rather not in a low frame. */
-static struct ps_place place_for_tags(const struct ps_frame_pool *pool,
-                                      const struct ps_place *place)
+PS_COLD static struct ps_place place_for_tags(const struct ps_frame_pool *pool,
+                                              const struct ps_place *place)
 {
     const struct ps_frame_tract *tract = tract_of(pool, place);
     struct ps_place found = {.region = place->region, .tract = place->tract};
@@ -291,7 +294,7 @@ static struct ps_place place_for_tags(const struct ps_frame_pool *pool,
 }
 
 /* Write down, frame by frame, that a chunk holds single frames of one tag. */
-static void write_bytes(struct ps_frame_pool *pool, const struct ps_place *place)
+PS_COLD static void write_bytes(struct ps_frame_pool *pool, const struct ps_place *place)
 {
     struct ps_frame_tract *tract = tract_of(pool, place);
     const uint64_t *bits = ps_pool_bits(pool, place);
@@ -306,7 +309,7 @@ static void write_bytes(struct ps_frame_pool *pool, const struct ps_place *place
     tract->cells[place->chunk] = PS_CELL_MIXED;
 }
 
-static void make_tags(struct ps_frame_pool *pool, const struct ps_place *place)
+PS_COLD static void make_tags(struct ps_frame_pool *pool, const struct ps_place *place)
 {
     struct ps_frame_tract *tract = tract_of(pool, place);
     struct ps_place home = place_for_tags(pool, place);
@@ -323,7 +326,7 @@ static void make_tags(struct ps_frame_pool *pool, const struct ps_place *place)
     ps_pool_count_tag(pool, PS_FRAME_METADATA, 1);
 }
 
-void ps_chunk_mix(struct ps_frame_pool *pool, const struct ps_place *place)
+PS_COLD void ps_chunk_mix(struct ps_frame_pool *pool, const struct ps_place *place)
 {
     if (tract_of(pool, place)->tags == 0)
         make_tags(pool, place);

@@ -58,6 +58,7 @@
 
 #include <pagestage/frame_pool.h>
 
+#include "cold_private.h"
 #include "hw.h"
 
 /* The geometry is a parameter, so that a tiny one can be searched exhaustively. */

@@ -76,8 +76,8 @@ void ps_pool_enter(struct ps_frame_pool *pool)
 }
 
 /* The watermarks, when they were passed; they are not set any more then. */
-static struct ps_frame_watermarks take_notification(struct ps_frame_pool *pool,
-                                                    uint64_t *free_frames)
+PS_COLD static struct ps_frame_watermarks take_notification(struct ps_frame_pool *pool,
+                                                            uint64_t *free_frames)
 {
     struct ps_frame_watermarks watermarks = pool->watermarks;
 
@@ -109,7 +109,7 @@ void ps_pool_leave(struct ps_frame_pool *pool)
 
 /* ---- sums ---- */
 
-uint64_t ps_pool_tagged(const struct ps_frame_pool *pool, enum ps_frame_tag tag)
+PS_COLD uint64_t ps_pool_tagged(const struct ps_frame_pool *pool, enum ps_frame_tag tag)
 {
     int64_t sum = 0;
 
@@ -154,7 +154,7 @@ static uint64_t puts_left(const struct ps_frame_pool *pool)
  * Instruments that look at every call leave no quick ones. Watermarks and promises leave as many
  * as surely are no business of theirs, shared out among the processors.
  */
-void ps_pool_set_budgets(struct ps_frame_pool *pool)
+PS_COLD void ps_pool_set_budgets(struct ps_frame_pool *pool)
 {
     bool none = pool->fail_armed || pool->fill_bytes != 0 || pool->quarantine_size != 0;
     uint64_t gets = none ? 0 : gets_left(pool);
@@ -225,7 +225,7 @@ void ps_pool_offer(struct ps_frame_pool *pool, uint32_t processor, uint64_t fram
         ps_pool_aim(pool, processor, &place);
 }
 
-void ps_frame_pool_drain(struct ps_frame_pool *pool)
+PS_COLD void ps_frame_pool_drain(struct ps_frame_pool *pool)
 {
     if (pool == NULL || pool->machine == NULL)
         return;

@@ -11,7 +11,7 @@ static uint64_t words_of(uint64_t bits)
     return bits / 64 + (bits % 64 != 0);
 }
 
-uint64_t ps_set_words(uint64_t regions)
+PS_COLD uint64_t ps_set_words(uint64_t regions)
 {
     uint64_t words = 0;
 
@@ -53,8 +53,8 @@ static uint64_t mask_between(uint64_t first, uint64_t last)
     return UINT64_MAX << first & UINT64_MAX >> (63 - last);
 }
 
-void ps_set_add_all(struct ps_frame_pool *pool, enum ps_frame_set set, uint64_t first,
-                    uint64_t last)
+PS_COLD void ps_set_add_all(struct ps_frame_pool *pool, enum ps_frame_set set, uint64_t first,
+                            uint64_t last)
 {
     uint64_t level = 0;
     uint64_t bits = pool->regions;

@@ -38,14 +38,14 @@ struct ps_slot ps_pool_slot(const struct ps_frame_pool *pool, uint64_t frame)
     return (struct ps_slot){single_slot(pool, &place, tract), 1};
 }
 
-static bool in_range(const struct ps_frame_pool *pool, uint64_t frame)
+PS_COLD static bool in_range(const struct ps_frame_pool *pool, uint64_t frame)
 {
     uint64_t index = ps_pool_range_from(pool, frame);
 
     return index < pool->ranges && ps_pool_range(pool, index).first <= frame;
 }
 
-bool ps_pool_is_free(const struct ps_frame_pool *pool, uint64_t frame)
+PS_COLD bool ps_pool_is_free(const struct ps_frame_pool *pool, uint64_t frame)
 {
     uint64_t region = frame < pool->span ? ps_pool_region(pool, frame) : PS_NONE;
     struct ps_place place;
@@ -64,7 +64,7 @@ bool ps_pool_is_free(const struct ps_frame_pool *pool, uint64_t frame)
     return ps_bit_is_set(ps_pool_bits(pool, &place), place.bit);
 }
 
-uint64_t ps_pool_free_ahead(const struct ps_frame_pool *pool, uint64_t frame)
+PS_COLD uint64_t ps_pool_free_ahead(const struct ps_frame_pool *pool, uint64_t frame)
 {
     struct ps_place place = ps_place_in(ps_pool_region(pool, frame), frame);
     uint64_t bits;
@@ -119,7 +119,7 @@ static void fill_in(const struct ps_frame_pool *pool, uint64_t first, const stru
     unit->loan = single ? head->value & PS_LOAN : 0;
 }
 
-bool ps_pool_unit_of(const struct ps_frame_pool *pool, uint64_t frame, struct ps_unit *unit)
+PS_COLD bool ps_pool_unit_of(const struct ps_frame_pool *pool, uint64_t frame, struct ps_unit *unit)
 {
     uint64_t first = slot_first(pool, frame);
     struct ps_slot slot = ps_pool_slot(pool, first);
@@ -135,7 +135,7 @@ bool ps_pool_unit_of(const struct ps_frame_pool *pool, uint64_t frame, struct ps
 }
 
 /* Why nothing begins at a frame whose slot is empty. */
-static ps_status why_nothing(const struct ps_frame_pool *pool, uint64_t frame)
+PS_COLD static ps_status why_nothing(const struct ps_frame_pool *pool, uint64_t frame)
 {
     if (ps_pool_is_free(pool, frame))
         return PS_NOT_FOUND;
@@ -176,7 +176,8 @@ static bool is_whole_region(const struct ps_frame_pool *pool, uint64_t first, ui
     return is_region(first, pages) && ps_set_has(pool, PS_FRAME_GIB, ps_pool_region(pool, first));
 }
 
-uint64_t ps_pool_unopened_frames(const struct ps_frame_pool *pool, uint64_t first, uint64_t frames)
+PS_COLD uint64_t ps_pool_unopened_frames(const struct ps_frame_pool *pool, uint64_t first,
+                                         uint64_t frames)
 {
     uint64_t from = ps_max(first, PS_FRAMES_LOW);
     struct ps_frame_extent part;
@@ -188,7 +189,7 @@ uint64_t ps_pool_unopened_frames(const struct ps_frame_pool *pool, uint64_t firs
 }
 
 /* As ps_tract_can_mix(), but without opening the region. */
-static bool can_mix(const struct ps_frame_pool *pool, uint64_t first, uint64_t taken)
+PS_COLD static bool can_mix(const struct ps_frame_pool *pool, uint64_t first, uint64_t taken)
 {
     struct ps_place place = ps_place_in(ps_pool_region(pool, first), first);
     uint64_t low = ps_low_part(pool, &place, taken);
@@ -220,8 +221,8 @@ static bool can_take_one(const struct ps_frame_pool *pool, uint64_t frame, enum 
     return cell == PS_CELL_WHOLE || can_mix(pool, frame, 1);
 }
 
-bool ps_pool_can_take(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
-                      enum ps_frame_tag tag)
+PS_COLD bool ps_pool_can_take(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
+                              enum ps_frame_tag tag)
 {
     if (is_whole_region(pool, first, pages))
         return true;
@@ -240,7 +241,7 @@ bool ps_pool_can_take(const struct ps_frame_pool *pool, uint64_t first, uint64_t
 
 /* ---- a frame, a chunk's part, all of a unit ---- */
 
-static void put_byte(struct ps_frame_pool *pool, const struct ps_place *place, uint8_t byte)
+PS_COLD static void put_byte(struct ps_frame_pool *pool, const struct ps_place *place, uint8_t byte)
 {
     uint8_t *bytes = ps_tract_tags(pool, place->region, place->tract,
                                    ps_pool_tract(pool, place->region, place->tract));
@@ -432,7 +433,7 @@ static void break_region(struct ps_frame_pool *pool, uint64_t region, uint64_t f
     }
 }
 
-void ps_pool_cut(struct ps_frame_pool *pool, const struct ps_unit *unit)
+PS_COLD void ps_pool_cut(struct ps_frame_pool *pool, const struct ps_unit *unit)
 {
     uint64_t region = ps_pool_region(pool, unit->first);
     uint8_t single = PS_SINGLE | unit->tag;

@@ -92,8 +92,8 @@ static ps_attr_t attr_after_upgrade(const struct map *map, ps_attr_t old)
     return ps_attr((unsigned)old.access | map->attr.access, (enum ps_cache)map->attr.cache);
 }
 
-static enum upgrade upgrade_of_page(const struct map *map, uint64_t entry, unsigned level,
-                                    uint64_t page)
+PS_COLD static enum upgrade upgrade_of_page(const struct map *map, uint64_t entry, unsigned level,
+                                            uint64_t page)
 {
     const unsigned rights = PS_WRITE | PS_EXECUTE | PS_USER;
     ps_attr_t old = ps_entry_attr(entry, level);
@@ -110,8 +110,8 @@ static enum upgrade upgrade_of_page(const struct map *map, uint64_t entry, unsig
 }
 
 /* The strongest thing that any page of the range under this leaf asks for. */
-static enum upgrade upgrade_of_leaf(const struct map *map, const struct ps_piece *piece,
-                                    uint64_t entry)
+PS_COLD static enum upgrade upgrade_of_leaf(const struct map *map, const struct ps_piece *piece,
+                                            uint64_t entry)
 {
     struct ps_page_range range = ps_piece_range(piece);
     enum upgrade strongest = UPGRADE_KEEP;
@@ -184,7 +184,7 @@ static bool plan(struct ps_walk *walk, struct ps_piece *piece)
 /* ---- the second walk ---- */
 
 /* Frames that lie side by side are mapped now, by leaves of this call. */
-static void add_types(const struct map *map, struct ps_page_range range)
+PS_COLD static void add_types(const struct map *map, struct ps_page_range range)
 {
     struct ps_page_table *table = map->walk.table;
 
@@ -199,7 +199,7 @@ static void add_type(const struct map *map, uint64_t page)
 }
 
 /* A page of this call in place of another one. */
-static void replace_type(const struct map *map, uint64_t page, uint64_t old)
+PS_COLD static void replace_type(const struct map *map, uint64_t page, uint64_t old)
 {
     const struct ps_page_table *table = map->walk.table;
     ps_frame_t frame = ps_entry_leaf_frame(old, PS_LEAF_4K);

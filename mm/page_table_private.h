@@ -25,6 +25,7 @@
 #include <pagestage/page_table.h>
 
 #include "entry.h"
+#include "cold_private.h"
 #include "hw.h"
 
 /*

@@ -79,7 +79,7 @@ static bool unlink(struct retire *retire, struct ps_piece *piece, uint64_t entry
     return true;
 }
 
-static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
+PS_COLD static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     struct retire *retire = retire_of(walk);
 
@@ -132,7 +132,8 @@ static bool is_all_retired(const struct retire *retire, uint64_t entry,
         ps_hw_frame(retire->walk.table->machine, ps_entry_table_frame(entry)));
 }
 
-static void retire_leave(struct ps_walk *walk, struct ps_piece *piece, const struct ps_piece *child)
+PS_COLD static void retire_leave(struct ps_walk *walk, struct ps_piece *piece,
+                                 const struct ps_piece *child)
 {
     uint64_t entry = ps_hw_entry_load(piece->entry);
 
@@ -174,7 +175,7 @@ static void retire_unused_small(struct retire *retire, struct ps_piece *piece)
 }
 
 /* Asked in the table itself: where that holds the whole range, nobody is asked above it. */
-static bool retire_unused_visit(struct ps_walk *walk, struct ps_piece *piece)
+PS_COLD static bool retire_unused_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     if (piece->level == 1) {
         if (piece->count == PS_TABLE_ENTRIES && is_unused(piece->entry))
@@ -189,8 +190,8 @@ static bool retire_unused_visit(struct ps_walk *walk, struct ps_piece *piece)
     return true;
 }
 
-void ps_retire_unused(struct ps_page_table *table, struct ps_page_range range,
-                      struct ps_tlb_gather *gather)
+PS_COLD void ps_retire_unused(struct ps_page_table *table, struct ps_page_range range,
+                              struct ps_tlb_gather *gather)
 {
     struct retire retire = {
         .walk = {.table = table, .visit = retire_unused_visit, .leave = retire_leave},
@@ -201,8 +202,8 @@ void ps_retire_unused(struct ps_page_table *table, struct ps_page_range range,
     table->retired += retire.leaves;
 }
 
-static ps_status retire_range(struct ps_page_table *table, struct ps_page_range range, bool whole,
-                              struct ps_tlb_gather *gather)
+PS_COLD static ps_status retire_range(struct ps_page_table *table, struct ps_page_range range,
+                                      bool whole, struct ps_tlb_gather *gather)
 {
     struct retire retire = {
         .walk = {.table = table, .visit = retire_visit, .leave = retire_leave},
@@ -219,8 +220,8 @@ static ps_status retire_range(struct ps_page_table *table, struct ps_page_range 
     return PS_OK;
 }
 
-ps_status ps_page_table_retire(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
-                               struct ps_tlb_gather *gather)
+PS_COLD ps_status ps_page_table_retire(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                                       struct ps_tlb_gather *gather)
 {
     struct ps_page_range range;
     ps_status status;
@@ -389,7 +390,8 @@ static bool sweep_visit(struct ps_walk *walk, struct ps_piece *piece)
 }
 
 /* A table that ran empty here was retired before the invalidation: nobody knows it any more. */
-static void sweep_leave(struct ps_walk *walk, struct ps_piece *piece, const struct ps_piece *child)
+PS_COLD static void sweep_leave(struct ps_walk *walk, struct ps_piece *piece,
+                                const struct ps_piece *child)
 {
     uint64_t entry = ps_hw_entry_load(piece->entry);
 
@@ -413,8 +415,8 @@ void ps_sweep(struct ps_page_table *table, struct ps_page_range range,
     tell(&sweep);
 }
 
-ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
-                              const struct ps_frame_release *release)
+PS_COLD ps_status ps_page_table_sweep(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages,
+                                      const struct ps_frame_release *release)
 {
     struct ps_page_range range;
     ps_status status;

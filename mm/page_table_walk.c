@@ -102,7 +102,7 @@ static struct ps_piece piece_at(const struct way *way, unsigned level, struct ps
  * Short ranges lie in one table: the way down to it needs no visitor, and the way back only as
  * far up as there is something to tell.
  */
-bool ps_walk(struct ps_walk *walk, struct ps_page_range range)
+PS_COLD bool ps_walk(struct ps_walk *walk, struct ps_page_range range)
 {
     struct ps_piece piece;
     struct way way;
@@ -207,7 +207,7 @@ void ps_frames_give_back(const struct ps_page_table *table, ps_frame_t frame)
     (void)status;
 }
 
-void ps_frames_give_back_all(const struct ps_page_table *table, ps_frame_t *list)
+PS_COLD void ps_frames_give_back_all(const struct ps_page_table *table, ps_frame_t *list)
 {
     while (list->number != 0)
         ps_frames_give_back(table, ps_frames_pop(table, list));

@@ -7,8 +7,8 @@ static bool tag_is_valid(enum ps_frame_tag tag)
     return tag >= PS_FRAME_TABLE && tag < PS_FRAME_TAG_COUNT;
 }
 
-ps_status ps_range_tree_init(struct ps_range_tree *tree, const struct ps_machine *machine,
-                             struct ps_frame_pool *pool, enum ps_frame_tag tag)
+PS_COLD ps_status ps_range_tree_init(struct ps_range_tree *tree, const struct ps_machine *machine,
+                                     struct ps_frame_pool *pool, enum ps_frame_tag tag)
 {
     if (tree == NULL || machine == NULL || pool == NULL)
         return PS_INVALID_ARGS;
@@ -20,7 +20,7 @@ ps_status ps_range_tree_init(struct ps_range_tree *tree, const struct ps_machine
     return PS_OK;
 }
 
-ps_status ps_range_tree_destroy(struct ps_range_tree *tree)
+PS_COLD ps_status ps_range_tree_destroy(struct ps_range_tree *tree)
 {
     if (tree == NULL)
         return PS_INVALID_ARGS;
@@ -53,7 +53,8 @@ void ps_range_descend(const struct ps_range_tree *tree, uint64_t key, struct ps_
     path->index[0] = ps_range_leaf_rank(node, key);
 }
 
-bool ps_range_path_to(const struct ps_range_tree *tree, uint64_t key, struct ps_range_path *path)
+PS_COLD bool ps_range_path_to(const struct ps_range_tree *tree, uint64_t key,
+                              struct ps_range_path *path)
 {
     if (ps_range_is_above(tree, key))
         return false;
@@ -156,7 +157,7 @@ bool ps_range_tree_erase(struct ps_range_tree *tree, uint64_t first, struct ps_r
 
 /* ---- reserving ---- */
 
-ps_status ps_range_tree_reserve(struct ps_range_tree *tree, uint64_t inserts)
+PS_COLD ps_status ps_range_tree_reserve(struct ps_range_tree *tree, uint64_t inserts)
 {
     ps_status status;
 

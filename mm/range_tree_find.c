@@ -77,7 +77,8 @@ static unsigned rank_above(const uint64_t *keys, uint64_t count, uint64_t key)
     return rank;
 }
 
-bool ps_range_tree_previous(const struct ps_range_tree *tree, uint64_t key, struct ps_range *range)
+PS_COLD bool ps_range_tree_previous(const struct ps_range_tree *tree, uint64_t key,
+                                    struct ps_range *range)
 {
     const struct ps_range_node *node;
 

@@ -19,6 +19,7 @@
 
 #include <pagestage/range_tree.h>
 
+#include "cold_private.h"
 #include "hw.h"
 
 /*
