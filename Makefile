@@ -138,22 +138,25 @@ $(BUILD)/lib/%.o: %.c Makefile
 	$(Q)$(GCC) $(LIB_FLAGS) -MMD -c $< -o $@
 
 # ---- the image: what is called often compiled for speed, the rest for size, and what nothing calls
-# left out. Null pointers need no checks of their own: page 0 is never mapped. Alignment, and where
-# pointers lead, is the host tests' business. ----
+# left out. The library checks itself for undefined behaviour. Null pointers need no checks of their
+# own: page 0 is never mapped. Alignment, and where pointers lead, is the host tests' business, and
+# so is everything about the tests themselves and most of the application. ----
 
 IMAGE_FLAGS := --target=x86_64-unknown-windows-gnu $(COMMON) -Imm/x86_64 -Imm -Itests -Iefi \
                -isystem $(EFI_HEADERS) -isystem $(EFI_HEADERS)/x86_64 -DPS_VERSION='"$(VERSION)"' \
                -gdwarf-4 -ffreestanding -fshort-wchar -mno-red-zone -mgeneral-regs-only \
                -mno-stack-arg-probe -fno-stack-protector -fno-asynchronous-unwind-tables \
-               -ffunction-sections -fdata-sections \
-               -fsanitize=undefined -fsanitize-trap=undefined \
+               -ffunction-sections -fdata-sections
+IMAGE_CHECKS := -fsanitize=undefined -fsanitize-trap=undefined \
                -fno-sanitize=null,alignment,pointer-overflow,object-size
 IMAGE_SOURCES := $(MM) $(HW) $(wildcard efi/*.c efi/*.S tests/harness/*.c tests/suite/*.c)
 IMAGE_OBJECTS := $(patsubst %,$(BUILD)/image/%.o,$(basename $(IMAGE_SOURCES)))
 LINK_IMAGE = $(LLD_LINK) /subsystem:efi_application /entry:efi_main /nodefaultlib /base:0 \
              /dynamicbase /Brepro /opt:ref $(IMAGE_OBJECTS)
-$(BUILD)/image/%: IMAGE_FLAGS += -Os
-$(patsubst %,$(BUILD)/image/mm/%.o,$(FAST)): IMAGE_FLAGS += -O2
+$(BUILD)/image/%: IMAGE_FLAGS += -Oz
+# Besides the library, the suites which show that this works.
+$(addprefix $(BUILD)/image/,mm/% efi/trap_suite.o efi/death_suite.o): IMAGE_FLAGS += $(IMAGE_CHECKS)
+$(patsubst %,$(BUILD)/image/mm/%.o,$(FAST)): IMAGE_FLAGS += -O2 -fno-unroll-loops
 
 image: $(BUILD)/BOOTX64.EFI ## build/BOOTX64.EFI, the application; also put on the ESP folder
 

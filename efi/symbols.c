@@ -1,20 +1,23 @@
 #include "symbols.h"
 
-/* The last symbol at or below `offset`; symbol_count when there is none. */
-static uint32_t find(uint64_t offset)
+struct symbol {
+    const uint8_t *name;
+    uint64_t distance; /* from its first byte */
+};
+
+/* The last symbol at or below `offset`; without a name when there is none. */
+static struct symbol find(uint64_t offset)
 {
-    uint32_t low = 0;
-    uint32_t high = symbol_count;
+    struct symbol symbol = {NULL, offset};
+    const uint8_t *name = symbol_names;
 
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (symbol_addresses[middle] <= offset)
-            low = middle + 1;
-        else
-            high = middle;
+    for (uint32_t i = 0; i < symbol_count && symbol.distance >= symbol_steps[i]; i++) {
+        symbol.distance -= symbol_steps[i];
+        symbol.name = name;
+        while (*name++ != '\0')
+            continue;
     }
-    return low == 0 ? symbol_count : low - 1;
+    return symbol;
 }
 
 static uint64_t offset_of(uint64_t address)
@@ -28,21 +31,29 @@ bool symbol_is_code(uint64_t address)
 {
     uint64_t offset = offset_of(address);
 
-    return offset < symbol_code_end && find(offset) != symbol_count;
+    return offset < symbol_code_end && symbol_count != 0 && offset >= symbol_steps[0];
+}
+
+static void print_byte(const struct ps_sink *sink, uint8_t byte)
+{
+    if (byte < 0x80) {
+        ps_print(sink, "%c", byte);
+        return;
+    }
+    print_byte(sink, symbol_pairs[byte - 0x80][0]);
+    print_byte(sink, symbol_pairs[byte - 0x80][1]);
 }
 
 void symbol_print(const struct ps_sink *sink, uint64_t address)
 {
-    const char *name = symbol_names;
-    uint32_t number;
+    struct symbol symbol;
 
     if (!symbol_is_code(address)) {
         ps_print(sink, "0x%" PS_PRIx, address);
         return;
     }
-    number = find(offset_of(address));
-    for (uint32_t i = 0; i < number; i++)
-        while (*name++ != '\0')
-            continue;
-    ps_print(sink, "%s+0x%" PS_PRIx, name, offset_of(address) - symbol_addresses[number]);
+    symbol = find(offset_of(address));
+    while (*symbol.name != '\0')
+        print_byte(sink, *symbol.name++);
+    ps_print(sink, "+0x%" PS_PRIx, symbol.distance);
 }

@@ -7,10 +7,11 @@
 
 #include <pagestage/sink.h>
 
-extern const uint32_t symbol_addresses[]; /* from the image's base, in ascending order */
 extern const uint32_t symbol_count;
-extern const char symbol_names[];      /* in the same order, a zero byte behind each */
-extern const uint32_t symbol_code_end; /* first address behind the code; 0 without a table */
+extern const uint32_t symbol_code_end;  /* first address behind the code; 0 without a table */
+extern const uint16_t symbol_steps[];   /* from one address to the next, from the image's base on */
+extern const uint8_t symbol_names[];    /* in the same order, a zero byte behind each */
+extern const uint8_t symbol_pairs[][2]; /* of bytes: what 0x80 and up stand for in names */
 
 /* First byte of the image, where the firmware loaded it. */
 extern const char image_base[] __asm__("__ImageBase");

@@ -1,26 +1,26 @@
 /*
  * Entries of all 256 vectors, and the calls that come back from a fault.
  *
- * Each entry pushes what the processor did not (an error code of 0) and its vector, so that
- * every handler sees the same struct trap_frame. The processor's calling convention here is
- * Microsoft's: rcx, rdx, r8, r9, and 32 bytes of shadow space.
+ * Each entry pushes what the processor did not (an error code of 0) and, by a call, where it is
+ * itself: eight bytes an entry make that its vector. So every handler sees the same struct
+ * trap_frame. The processor's calling convention here is Microsoft's: rcx, rdx, r8, r9, and
+ * 32 bytes of shadow space.
  */
     .intel_syntax noprefix
     .text
 
     .altmacro
     .macro vector_entry number
-    .p2align 4
+    .p2align 3
     .if (\number == 8) || (\number >= 10 && \number <= 14) || (\number == 17) || (\number == 21) || (\number == 29) || (\number == 30)
     .else
     push 0
     .endif
-    push \number
-    jmp trap_common
+    call trap_common
     .endm
 
     .globl trap_entries
-    .p2align 4
+    .p2align 3
 trap_entries:
     .set vector, 0
     .rept 256
@@ -45,7 +45,10 @@ trap_common:
     push r14
     push r15
     cld
+    lea rax, [rip + trap_entries]
     mov rcx, rsp
+    sub [rcx + 120], rax
+    shr qword ptr [rcx + 120], 3
     mov rbp, rsp
     and rsp, -16
     sub rsp, 32

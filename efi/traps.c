@@ -20,7 +20,7 @@ struct idt_register {
 } __attribute__((packed));
 _Static_assert(sizeof(struct idt_register) == 10, "operand of lidt");
 
-enum { VECTORS = 256, ENTRY_SIZE = 16, GATE_INTERRUPT = 0x8e };
+enum { VECTORS = 256, ENTRY_SIZE = 8, GATE_INTERRUPT = 0x8e };
 
 extern const char trap_entries[];
 bool trap_call(struct trap_recovery *recovery, uint64_t (*function)(uint64_t, uint64_t), uint64_t a,

@@ -6,7 +6,11 @@ usage: symbols.py [IMAGE NM] > symbols.c
 Without an image the table is empty: the build links once with that, reads the addresses of
 the functions out of the result, and links again. The table is a read-only section behind
 the code, so its size does not move any function.
+
+Addresses are written as the steps between them. Names share most of their parts: the pair of
+characters that is found most often becomes one character, again and again (byte pair encoding).
 """
+import collections
 import re
 import struct
 import subprocess
@@ -39,14 +43,44 @@ def code_end(image):
     sys.exit("symbols.py: no section .text in " + image)
 
 
+def encode(names):
+    """The names with a zero byte behind each, and the pairs that its bytes from 0x80 on stand for."""
+    text = [byte for name in names for byte in name.encode("ascii") + b"\0"]
+    pairs = []
+    while len(pairs) < 0x80:
+        counts = collections.Counter(pair for pair in zip(text, text[1:]) if 0 not in pair)
+        pair, count = max(counts.items(), key=lambda item: (item[1], item[0]), default=(None, 0))
+        if count < 3:
+            break
+        code = 0x80 + len(pairs)
+        pairs.append(pair)
+        shorter = []
+        for byte in text:
+            if shorter and (shorter[-1], byte) == pair:
+                shorter[-1] = code
+            else:
+                shorter.append(byte)
+        text = shorter
+    return text, pairs
+
+
+def array(declaration, values):
+    rows = "".join(f"    {value},\n" for value in values or ["0"])
+    return f"const {declaration} = {{\n{rows}}};\n"
+
+
 def source(symbols, end):
-    rows = [f"    0x{address:x}," for address, _ in symbols]
-    text = "".join(f"    \"{name}\\0\"\n" for _, name in symbols)
+    addresses = [address for address, _ in symbols]
+    steps = [after - before for before, after in zip([0] + addresses, addresses)]
+    if max(steps, default=0) > 0xffff:
+        sys.exit("symbols.py: functions lie too far apart")
+    text, pairs = encode([name for _, name in symbols])
     return ("#include \"symbols.h\"\n\n"
-            "const uint32_t symbol_addresses[] = {\n" + "\n".join(rows or ["    0,"]) + "\n};\n"
             f"const uint32_t symbol_count = {len(symbols)};\n"
-            f"const uint32_t symbol_code_end = 0x{end:x};\n"
-            "const char symbol_names[] =\n" + (text or "    \"\"\n") + "    ;\n")
+            f"const uint32_t symbol_code_end = 0x{end:x};\n" +
+            array("uint16_t symbol_steps[]", steps) +
+            array("uint8_t symbol_names[]", text) +
+            array("uint8_t symbol_pairs[][2]", [f"{{{a}, {b}}}" for a, b in pairs] or ["{0}"]))
 
 
 def main():
