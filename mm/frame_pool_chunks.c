@@ -252,6 +252,17 @@ PS_COLD void ps_region_give(struct ps_frame_pool *pool, uint64_t region)
 
 /* ---- tag bytes ---- */
 
+uint8_t *ps_tract_tags(const struct ps_frame_pool *pool, uint64_t region, unsigned tract,
+                       const struct ps_frame_tract *line)
+{
+    uint64_t first;
+
+    if (line->tags == 0)
+        return NULL;
+    first = ps_pool_region_first(pool, region) + tract * PS_TRACT_FRAMES;
+    return ps_hw_frame(pool->machine, ps_frame(first + line->tags - 1u));
+}
+
 PS_COLD bool ps_tract_can_mix(const struct ps_frame_pool *pool, const struct ps_place *place,
                               uint64_t taken)
 {

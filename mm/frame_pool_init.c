@@ -86,10 +86,12 @@ static uint64_t bits_frames(const struct ps_frame_pool *pool)
     return (pool->regions - 1) * PS_BITS_FRAMES + (words + PS_FRAME_WORDS - 1) / PS_FRAME_WORDS;
 }
 
+/* What is where in the books, and their size; from address 0 on, as long as they have no place. */
 static void plan_books(struct ps_frame_pool *pool)
 {
     pool->set_words = ps_set_words(pool->regions);
-    pool->entries_at = pool->processors * sizeof(struct ps_frame_processor);
+    pool->processors_at = pool->books << PS_PAGE_SHIFT;
+    pool->entries_at = pool->processors_at + pool->processors * sizeof(struct ps_frame_processor);
     pool->sets_at = pool->entries_at + pool->regions * sizeof(struct ps_frame_region);
     /* Segments are 32 bytes and ranges 16: neither straddles a frame. */
     pool->segments_at = pool->sets_at + PS_FRAME_SETS * pool->set_words * 8;
@@ -98,7 +100,7 @@ static void plan_books(struct ps_frame_pool *pool)
     pool->lines_at = pool->ranges_at + pool->ranges * sizeof(struct ps_frame_extent);
     (void)ps_align_up(pool->lines_at, PS_PAGE_SIZE, &pool->lines_at);
     pool->bits_at = pool->lines_at + pool->regions * PS_PAGE_SIZE;
-    pool->books_frames = (pool->bits_at >> PS_PAGE_SHIFT) + bits_frames(pool);
+    pool->books_frames = (pool->bits_at >> PS_PAGE_SHIFT) - pool->books + bits_frames(pool);
 }
 
 /* The end of the highest usable range that can hold the books: the top is nobody's favourite. */
@@ -109,6 +111,7 @@ static bool place_books(struct ps_frame_pool *pool, const struct ps_memory_map *
 
         if (range->type == PS_MEMORY_USABLE && range->pages.count >= pool->books_frames) {
             pool->books = range->first.number + (range->pages.count - pool->books_frames);
+            plan_books(pool);
             return true;
         }
     }

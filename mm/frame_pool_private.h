@@ -197,16 +197,15 @@ struct ps_place {
     unsigned bit;   /* of the chunk */
 };
 
-static inline void *ps_books_at(const struct ps_frame_pool *pool, uint64_t offset)
+static inline void *ps_books_at(const struct ps_frame_pool *pool, uint64_t address)
 {
-    return ps_hw_byte(pool->machine, ps_frame(pool->books), offset);
+    return ps_hw_pointer(pool->machine, ps_phys(address));
 }
 
-/* They are the first in the books. */
 static inline struct ps_frame_processor *ps_pool_processor(const struct ps_frame_pool *pool,
                                                            uint32_t index)
 {
-    return ps_books_at(pool, index * sizeof(struct ps_frame_processor));
+    return ps_books_at(pool, pool->processors_at + index * sizeof(struct ps_frame_processor));
 }
 
 static inline struct ps_frame_region *ps_pool_entry(const struct ps_frame_pool *pool,
@@ -347,16 +346,8 @@ void ps_region_take(struct ps_frame_pool *pool, uint64_t region, enum ps_frame_t
 void ps_region_give(struct ps_frame_pool *pool, uint64_t region);
 
 /* The tag bytes of a tract, NULL when it has none. */
-static inline uint8_t *ps_tract_tags(const struct ps_frame_pool *pool, uint64_t region,
-                                     unsigned tract, const struct ps_frame_tract *line)
-{
-    uint64_t first;
-
-    if (line->tags == 0)
-        return NULL;
-    first = ps_pool_region_first(pool, region) + tract * PS_TRACT_FRAMES;
-    return ps_hw_frame(pool->machine, ps_frame(first + line->tags - 1u));
-}
+uint8_t *ps_tract_tags(const struct ps_frame_pool *pool, uint64_t region, unsigned tract,
+                       const struct ps_frame_tract *line);
 
 /* Free frames of a chunk from a place on that are low ones. */
 uint64_t ps_low_part(const struct ps_frame_pool *pool, const struct ps_place *place,

@@ -183,15 +183,11 @@ struct ps_place {
 };
 struct ps_place ps_find(const struct ps_page_table *table, uint64_t page);
 
-/* ---- invalidation ---- */
+/* ---- page_table_walk.c: invalidation ---- */
 
 /* The pages, in leaves of `level` or larger, lost what some of them had; `bits` of all of them. */
-static inline void ps_gather_range(const struct ps_page_table *table, struct ps_tlb_gather *gather,
-                                   struct ps_page_range range, unsigned level, uint64_t bits)
-{
-    ps_tlb_gather_add(gather, ps_virt_of_page(table, range.first), ps_range_pages(range),
-                      ps_pages(ps_level_pages(level)), (bits & PS_ENTRY_GLOBAL) != 0);
-}
+void ps_gather_range(const struct ps_page_table *table, struct ps_tlb_gather *gather,
+                     struct ps_page_range range, unsigned level, uint64_t bits);
 
 /* The same for entries [first, end) of a table of 4 KiB leaves, counted from the next one. */
 static inline void ps_gather_small(const struct ps_page_table *table, struct ps_tlb_gather *gather,

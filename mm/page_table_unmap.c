@@ -79,7 +79,7 @@ static bool unlink(struct retire *retire, struct ps_piece *piece, uint64_t entry
     return true;
 }
 
-PS_COLD static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
+static bool retire_visit(struct ps_walk *walk, struct ps_piece *piece)
 {
     struct retire *retire = retire_of(walk);
 

@@ -180,6 +180,15 @@ void ps_cut(struct ps_page_table *table, const struct ps_piece *piece)
     table->counters.demotions[piece->level]++;
 }
 
+/* ---- invalidation ---- */
+
+void ps_gather_range(const struct ps_page_table *table, struct ps_tlb_gather *gather,
+                     struct ps_page_range range, unsigned level, uint64_t bits)
+{
+    ps_tlb_gather_add(gather, ps_virt_of_page(table, range.first), ps_range_pages(range),
+                      ps_pages(ps_level_pages(level)), (bits & PS_ENTRY_GLOBAL) != 0);
+}
+
 /* ---- frames ---- */
 
 void ps_frames_push(const struct ps_page_table *table, ps_frame_t *list, ps_frame_t frame)

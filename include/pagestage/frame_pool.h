@@ -153,9 +153,10 @@ struct ps_frame_pool {
     struct ps_frame_segment home; /* the largest */
     uint64_t segments;
     uint64_t ranges;
-    uint64_t books;        /* first of the frames that init set aside */
-    uint64_t books_frames; /* how many */
-    uint64_t entries_at;   /* what is in them: bytes from their beginning ... */
+    uint64_t books;         /* first of the frames that init set aside */
+    uint64_t books_frames;  /* how many */
+    uint64_t processors_at; /* what is in them: physical addresses, of consecutive parts */
+    uint64_t entries_at;
     uint64_t sets_at;
     uint64_t segments_at;
     uint64_t ranges_at;

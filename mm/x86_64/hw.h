@@ -20,12 +20,6 @@ static inline void *ps_hw_frame(const struct ps_machine *machine, ps_frame_t fra
     return ps_hw_pointer(machine, ps_phys_of_frame(frame));
 }
 
-/* The same for byte `offset` of consecutive frames; good to the end of the frame it is in. */
-static inline void *ps_hw_byte(const struct ps_machine *machine, ps_frame_t first, uint64_t offset)
-{
-    return (void *)(uintptr_t)(machine->direct_map + ps_phys_of_frame(first).addr + offset);
-}
-
 /* The frame behind a pointer that ps_hw_frame() gave, or one into that frame. */
 static inline ps_frame_t ps_hw_frame_of(const struct ps_machine *machine, const void *pointer)
 {

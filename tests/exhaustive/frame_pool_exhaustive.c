@@ -339,7 +339,7 @@ static bool start(struct search *search)
         driver_fail(&search->driver, "the books have %" PS_PRIu " frames",
                     search->pool.books_frames);
     if (search->pool.ranges_at + search->pool.ranges * sizeof(struct ps_frame_extent) >
-        HEAD_WORDS * 8)
+        search->pool.processors_at + HEAD_WORDS * 8)
         driver_fail(&search->driver, "the head of the books is larger than what is kept of it");
     if (search->driver.failed)
         printf("  # %s\n", search->driver.failure);

@@ -29,14 +29,6 @@ static inline void *ps_hw_frame(const struct ps_machine *machine, ps_frame_t fra
     return (void *)(uintptr_t)(machine->direct_map + number * SIM_FRAME_STRIDE);
 }
 
-/* The same for byte `offset` of consecutive frames; good to the end of the frame it is in. */
-static inline void *ps_hw_byte(const struct ps_machine *machine, ps_frame_t first, uint64_t offset)
-{
-    uint8_t *frame = ps_hw_frame(machine, ps_frame(first.number + offset / PS_PAGE_SIZE));
-
-    return frame + offset % PS_PAGE_SIZE;
-}
-
 /* The frame behind a pointer that ps_hw_frame() gave, or one into that frame. */
 static inline ps_frame_t ps_hw_frame_of(const struct ps_machine *machine, const void *pointer)
 {

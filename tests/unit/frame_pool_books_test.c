@@ -117,8 +117,8 @@ static bool frame_is_zero(const struct pool_fixture *f, uint64_t frame)
 /* How many frames of each region's books hold something. */
 static uint64_t books_in_use(const struct pool_fixture *f, uint64_t region)
 {
-    uint64_t lines = f->pool.books + f->pool.lines_at / PS_PAGE_SIZE + region;
-    uint64_t bits = f->pool.books + f->pool.bits_at / PS_PAGE_SIZE + region * 8;
+    uint64_t lines = f->pool.lines_at / PS_PAGE_SIZE + region;
+    uint64_t bits = f->pool.bits_at / PS_PAGE_SIZE + region * 8;
     uint64_t used = !frame_is_zero(f, lines);
 
     for (uint64_t i = 0; i < 8 && bits + i < f->pool.books + f->pool.books_frames; i++)
