@@ -119,7 +119,10 @@ static bool fits(const struct ps_arena *arena, const struct want *want, struct p
     if (gap.end <= right)
         return false;
     end = ps_min(gap.end - right, want->end);
-    if (!ps_align_up(low, want->align, &low) || low >= end || end - low < want->pages)
+    /* defensive: no page is so high that there is no aligned number above it. */
+    if (!ps_align_up(low, want->align, &low))
+        return false;
+    if (low >= end || end - low < want->pages)
         return false;
     place->gap = gap;
     place->first = low;
@@ -292,7 +295,7 @@ static ps_status check_place(const struct place *place, const struct want *want)
     const struct ps_arena_gap *gap = &place->gap;
     uint64_t first = place->first;
 
-    if (first < gap->first || gap->end <= first || gap->end - first < want->pages)
+    if (first < gap->first || gap->end - first < want->pages)
         return PS_ALREADY_EXISTS;
     if (!want->force && (first - gap->first < ps_max(gap->left, want->before) ||
                          gap->end - first - want->pages < ps_max(gap->right, want->after)))

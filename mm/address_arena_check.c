@@ -7,9 +7,9 @@ struct check {
     uint64_t frames;
     uint64_t inner;
     uint64_t gaps;
+    uint64_t in_trees;
     uint64_t leaf; /* the one before, */
     uint64_t next; /* and what it thinks comes next */
-    uint64_t end;  /* of the cell before */
     struct ps_arena_counters found;
     bool started;
 };
@@ -55,8 +55,9 @@ static bool check_end(const struct check *check, const struct ps_arena_at *at)
 
     if (ps_arena_after(check->arena, at, &next))
         end = ps_min(end, next.cell->first);
-    return (at->cell->first <= end && at->cell->pages <= end - at->cell->first) ||
-           breach(check, "an overlap", at->cell->first);
+    if (at->cell->first > end || at->cell->pages > end - at->cell->first)
+        return breach(check, "an overlap", at->cell->first);
+    return true;
 }
 
 static bool check_gap(struct check *check, const struct ps_arena_at *at)
@@ -69,20 +70,22 @@ static bool check_gap(struct check *check, const struct ps_arena_at *at)
     if (fit == 0)
         return true;
     check->gaps++;
-    return is_listed(check->arena, at, fit) || breach(check, "a gap out of its list", gap.first);
+    if (!is_listed(check->arena, at, fit))
+        return breach(check, "a gap out of its list", gap.first);
+    return true;
 }
 
-/* Gaps below a node of a tree; no more than there are. */
-static uint64_t count_tree(const struct ps_arena *arena, uint64_t reference, uint64_t most)
+/* Gaps below a node of a tree; no more than one that there should not be. */
+static void count_tree(struct check *check, uint64_t reference, unsigned depth)
 {
     const uint64_t *link;
-    uint64_t count;
 
-    if (reference == 0 || most == 0)
-        return 0;
-    link = ps_arena_at(arena, reference).cell->link;
-    count = 1 + count_tree(arena, link[0], most - 1);
-    return count + count_tree(arena, link[1], most > count ? most - count : 0);
+    if (reference == 0 || depth > DEPTH || check->in_trees > check->gaps)
+        return;
+    check->in_trees++;
+    link = ps_arena_at(check->arena, reference).cell->link;
+    count_tree(check, link[0], depth + 1);
+    count_tree(check, link[1], depth + 1);
 }
 
 /* Gaps of a list that are of its size. */
@@ -102,7 +105,7 @@ static uint64_t count_list(const struct ps_arena *arena, uint64_t fit, uint64_t 
 }
 
 /* Each gap was found among its neighbours; is it in the right list, and nothing else? */
-static bool check_lists(const struct check *check)
+static bool check_lists(struct check *check)
 {
     const struct ps_arena *arena = check->arena;
     uint64_t most = check->gaps + 1;
@@ -116,10 +119,12 @@ static bool check_lists(const struct check *check)
     for (unsigned i = 0; i < PS_ARENA_LARGE; i++) {
         if ((arena->large_map >> i & 1) != (arena->large[i] != 0))
             return breach(check, "a wrong bit for a tree", i);
-        count += count_tree(arena, arena->large[i], most);
+        count_tree(check, arena->large[i], 0);
     }
-    return (count == check->gaps && count == arena->gaps) ||
-           breach(check, "gaps counted wrongly", count);
+    count += check->in_trees;
+    if (count != check->gaps || count != arena->gaps)
+        return breach(check, "gaps counted wrongly", count);
+    return true;
 }
 
 /* ---- cells ---- */
@@ -145,17 +150,13 @@ static bool check_cell(struct check *check, const struct ps_arena_at *at)
 
     if (is_mark == check->started)
         return breach(check, "a second mark, or none", cell->first);
-    if (is_mark ? cell->first != arena->first || cell->pages != 0 || cell->after != arena->guard
-                : cell->pages == 0)
+    if (is_mark ? cell->pages != 0 || cell->after != arena->guard : cell->pages == 0)
         return breach(check, "a wrong size", cell->first);
-    if (!is_mark && cell->first < check->end)
-        return breach(check, "cells out of order", cell->first);
     if (!is_mark && ps_arena_leaf_find(at->leaf, cell->first) != ps_arena_slot_of(at))
         return breach(check, "a cell out of its bucket", cell->first);
     check->started = true;
     if (!check_end(check, at))
         return false;
-    check->end = ps_arena_cell_end(cell);
     count_cell(check, cell);
     return check_gap(check, at);
 }
@@ -175,8 +176,9 @@ static bool check_cells(struct check *check, uint64_t reference)
             return false;
         previous = slot;
     }
-    return (count == at.leaf->count && previous == at.leaf->tail) ||
-           breach(check, "a leaf counted wrongly", reference);
+    if (count != at.leaf->count || previous != at.leaf->tail)
+        return breach(check, "a leaf counted wrongly", reference);
+    return true;
 }
 
 static bool check_free(const struct check *check, const struct ps_arena_leaf *leaf,
@@ -186,7 +188,9 @@ static bool check_free(const struct check *check, const struct ps_arena_leaf *le
 
     for (unsigned slot = leaf->free; slot != NONE && free <= CELLS; free++)
         slot = leaf->cells[slot].chain;
-    return leaf->count + free == leaf->unused || breach(check, "cells lost", reference);
+    if (leaf->count + free != leaf->unused)
+        return breach(check, "cells lost", reference);
+    return true;
 }
 
 /* ---- nodes ---- */
@@ -198,6 +202,7 @@ static bool check_leaf(struct check *check, uint64_t reference, uint64_t low)
     if (!is_ours(check, reference))
         return breach(check, "a leaf in a frame that is not ours", reference);
     leaf = ps_arena_leaf(check->arena, reference);
+    /* defensive: where the next leaf is another one, so is the gap before it. */
     if (leaf->previous != check->leaf || (check->leaf != 0 && check->next != reference))
         return breach(check, "leaves linked wrongly", reference);
     if (leaf->count == 0 || leaf->count > CELLS || leaf->head == NONE ||
@@ -235,14 +240,18 @@ static bool check_counters(const struct check *check)
     const struct ps_arena_counters *now = &arena->counters;
     const struct ps_arena_counters *found = &check->found;
 
-    if (check->next != 0 || check->frames != arena->frames)
+    /* defensive: a leaf behind the last one lies before it. */
+    if (check->next != 0)
+        return breach(check, "leaves linked wrongly", check->next);
+    if (check->frames != arena->frames)
         return breach(check, "frames counted wrongly", check->frames);
     if (now->live != found->live || now->live_pages != found->live_pages ||
         now->retired != found->retired || now->retired_pages != found->retired_pages ||
         now->peak_pages < found->live_pages + found->retired_pages)
         return breach(check, "allocations counted wrongly", found->live);
-    return arena->root == 0 || found->live + found->retired != 0 ||
-           breach(check, "a leaf for nothing", arena->root);
+    if (arena->root != 0 && found->live + found->retired == 0)
+        return breach(check, "a leaf for nothing", arena->root);
+    return true;
 }
 
 /* As many frames are promised as there are nodes for, but for those that are owed. */
@@ -253,9 +262,9 @@ static bool check_promise(const struct check *check)
     struct ps_frame_pool_snapshot pool;
 
     ps_frame_pool_snapshot(arena->pool, &pool);
-    return (check->inner == arena->inner && arena->owed <= due &&
-            pool.promised >= due - arena->owed) ||
-           breach(check, "a promise that is wrong", arena->owed);
+    if (check->inner != arena->inner || arena->owed > due || pool.promised < due - arena->owed)
+        return breach(check, "a promise that is wrong", arena->owed);
+    return true;
 }
 
 ps_status ps_arena_validate(const struct ps_arena *arena, const struct ps_sink *sink)

@@ -68,8 +68,8 @@ static bool next_at(const struct ps_arena *arena, uint64_t page, struct ps_arena
     if (is_empty(arena))
         return false;
     *at = ps_arena_floor(arena, page);
-    if (page < ps_arena_cell_end(at->cell))
-        return (at->cell->state & MARK) == 0 || ps_arena_after(arena, at, at);
+    if (page < ps_arena_cell_end(at->cell) && (at->cell->state & MARK) == 0)
+        return true;
     return ps_arena_after(arena, at, at);
 }
 

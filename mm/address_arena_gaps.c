@@ -55,7 +55,7 @@ static uint64_t *place_of(struct ps_arena *arena, const struct ps_arena_at *at, 
     struct key key = {fit, ps_arena_cell_end(at->cell) - arena->first};
     uint64_t *place = &arena->large[power_of(fit)];
 
-    for (unsigned depth = 0; *place != reference && *place != 0; depth++)
+    for (unsigned depth = 0; *place != reference; depth++)
         place = ps_arena_link(arena, *place, bit_of(arena, &key, depth));
     return place;
 }
@@ -66,7 +66,7 @@ bool ps_arena_tree_has(const struct ps_arena *arena, const struct ps_arena_at *a
     uint64_t self = ps_arena_reference(at);
     uint64_t reference = arena->large[power_of(fit)];
 
-    for (unsigned depth = 0; reference != self && reference != 0; depth++)
+    for (unsigned depth = 0; reference != self && reference != 0 && depth < DEPTH; depth++)
         reference = *ps_arena_link(arena, reference, bit_of(arena, &key, depth));
     return reference == self;
 }

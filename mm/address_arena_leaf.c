@@ -1,5 +1,6 @@
 #include "address_arena_private.h"
 
+/* The mark comes once, and stays. */
 static void hash_in(struct ps_arena_leaf *leaf, unsigned slot)
 {
     uint8_t *bucket = &leaf->buckets[ps_arena_bucket(leaf->cells[slot].first)];
@@ -14,8 +15,6 @@ static void hash_out(struct ps_arena_leaf *leaf, unsigned slot)
 {
     uint8_t *place = &leaf->buckets[ps_arena_bucket(leaf->cells[slot].first)];
 
-    if (leaf->cells[slot].state & MARK)
-        return;
     while (*place != slot)
         place = &leaf->cells[*place].chain;
     *place = leaf->cells[slot].chain;

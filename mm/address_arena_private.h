@@ -33,7 +33,8 @@ enum {
     CHILDREN = PS_ARENA_CHILDREN,
     CHILDREN_LEAST = (CHILDREN + 2) / 3,
     CHILDREN_JOIN = CHILDREN * 3 / 4,
-    LEVELS = 32, /* with CHILDREN_LEAST above 1 that is more pages than there are */
+    DEPTH = 2 * PS_ARENA_LARGE, /* of a tree of gaps: as many bits may differ */
+    LEVELS = 32,                /* with CHILDREN_LEAST above 1 that is more pages than there are */
     NONE = 0xff,
 
     /* Of a cell. */

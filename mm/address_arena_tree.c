@@ -217,12 +217,12 @@ static void cut_child(struct ps_arena_inner *node, uint64_t index)
 void ps_arena_retell(const struct ps_arena *arena, const struct ps_arena_path *path)
 {
     uint64_t key = lowest_of(arena, path->leaf);
+    const struct ps_arena_step *step = &path->step[1];
 
-    for (unsigned level = 1; level < arena->height; level++) {
-        path->step[level].node->keys[path->step[level].index] = key;
-        if (path->step[level].index != 0)
-            return;
-    }
+    /* The very lowest cell is the mark, which does not change: some node is not the first child. */
+    for (; step->index == 0; step++)
+        step->node->keys[0] = key;
+    step->node->keys[step->index] = key;
 }
 
 /* Half of a full node's children go to a new one, whose reference is returned. */
@@ -315,6 +315,7 @@ static bool may_share(const struct ps_arena *arena, uint64_t full, uint64_t neig
     unsigned count = ps_arena_leaf(arena, neighbour)->count;
     unsigned both = count + ps_arena_leaf(arena, full)->count;
 
+    /* defensive: only in small geometries half of both is too much. */
     return count <= CELLS_JOIN && (both + 1) / 2 + cells <= CELLS;
 }
 

@@ -3,9 +3,10 @@
 
 usage: coverage.py PROGRAM PART OF A NAME [-PART OF A NAME ...] [+ PROGRAM ...]
 
-The parts are the frame pool, the range tree and the page tables, with what these have in headers;
-the programs were built with their sources counted. Each is run for the cases whose names contain the part, and none of those behind a minus:
-what random work reaches, nobody has stated.
+The parts are the frame pool, the range tree, the address arena and the page tables, with what these
+have in headers; the programs were built with their sources counted. Each is run for the cases
+whose names contain the part, and none of those behind a minus: what random work reaches, nobody has
+stated.
 A file fails when one of its functions is never called, or when a branch never goes one of its two
 ways, unless a comment on that line, or right before the statement, says why that cannot be:
 
@@ -26,7 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / (os.environ.get("BUILD") or "build") / "coverage"
 COV = os.environ.get("LLVM_COV") or "llvm-cov"
 PROFDATA = os.environ.get("LLVM_PROFDATA") or "llvm-profdata"
-PARTS = ("mm/frame_pool*", "mm/range_tree*", "mm/page_table*", "mm/cache_types*", "mm/tlb*", "mm/x86_64/entry*")
+PARTS = ("mm/frame_pool*", "mm/range_tree*", "mm/address_arena*", "mm/page_table*",
+         "mm/cache_types*", "mm/tlb*", "mm/x86_64/entry*")
 DEADLINE = 120  # seconds for one program
 BRANCH = re.compile(r"\s*\|\s+Branch \((\d+):(\d+)\): \[(?:True: (\S+), False: (\S+)|Folded.*)\]")
 HEADING = re.compile(r"(/\S+):")

@@ -305,6 +305,27 @@ ARENA_CASE_OF(all_is_cut_when_two_nodes_and_their_leaves_are_full, 0, SPARSE, 0,
     EXPECT_EQ(hoard.least, 21 - 2 + 1 - 2);
 }
 
+/* The last node grows thin, and takes children from its full neighbour; later both are one. */
+ARENA_CASE_OF(a_thin_node_shares_with_a_full_one, 0, SPARSE, 0, MACHINE)
+{
+    const struct ps_arena_inner *root;
+    const struct ps_arena_inner *full;
+    struct ps_arena_extent last;
+
+    fill_tree(test, f, 300);
+    root = ps_arena_pointer(&f->arena, f->arena.root);
+    full = ps_arena_pointer(&f->arena, root->children[0]);
+    EXPECT_EQ(full->count, CHILDREN);
+    while (full->count == CHILDREN && ps_arena_previous(&f->arena, SPARSE, &last))
+        arena_put(test, f, last.first);
+    EXPECT_EQ(full->count, (CHILDREN + CHILDREN_LEAST) / 2);
+    EXPECT_OK(ps_arena_validate(&f->arena, NULL));
+    while (f->arena.height == 3 && ps_arena_previous(&f->arena, SPARSE, &last))
+        arena_put(test, f, last.first);
+    EXPECT_EQ(f->arena.inner, 1);
+    EXPECT_OK(ps_arena_validate(&f->arena, NULL));
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(an_allocation_that_finds_no_frame_changes_nothing),
     TEST_CASE(an_exact_place_that_finds_no_frame_changes_nothing),
@@ -315,6 +336,7 @@ static const struct test_case cases[] = {
     TEST_CASE(cuts_that_leave_nothing_to_the_pool_end_in_a_refusal),
     TEST_CASE(all_is_cut_when_every_leaf_and_the_root_are_full),
     TEST_CASE(all_is_cut_when_two_nodes_and_their_leaves_are_full),
+    TEST_CASE(a_thin_node_shares_with_a_full_one),
 };
 
 const struct test_suite suite_address_arena_failure = TEST_SUITE("address_arena_failure", cases);

@@ -1,6 +1,8 @@
 /* Where allocations go: what users of such allocators rely on. */
 #include "address_arena_fixture.h"
 
+#include <address_arena_private.h>
+
 #include "unit_suites.h"
 
 #define ASK(...) (&(struct ps_arena_request){__VA_ARGS__})
@@ -154,6 +156,109 @@ ARENA_CASE(all_pages_of_an_arena_without_guards_can_be_taken, 0, 300, 0)
     EXPECT_EQ(arena_get(test, f, 300), 0);
 }
 
+/* ---- large gaps ---- */
+
+enum { GAPS = 100, STRIDE = 2048 };
+
+/* The smallest gap that will do, and of such the lowest. Gap i begins at i * STRIDE. */
+static uint64_t best_of(const uint64_t *sizes, uint64_t pages)
+{
+    uint64_t best = GAPS;
+
+    for (uint64_t i = 0; i < GAPS; i++)
+        if (sizes[i] >= pages && (best == GAPS || sizes[i] < sizes[best]))
+            best = i;
+    return best;
+}
+
+ARENA_CASE(large_gaps_are_used_by_size_and_then_by_place, 0, GAPS *STRIDE, 0)
+{
+    struct test_random random = test_random(1);
+    struct ps_arena_snapshot now;
+    uint64_t sizes[GAPS];
+    uint64_t most = 0;
+
+    EXPECT_EQ(arena_get(test, f, GAPS * STRIDE), 0);
+    for (uint64_t i = 0; i < GAPS; i++) {
+        sizes[i] = 256 + 16 * test_random_below(&random, 80);
+        most = ps_max(most, sizes[i]);
+        EXPECT_OK(ps_arena_free_part(&f->arena, i * STRIDE, sizes[i]));
+    }
+    EXPECT_OK(ps_arena_validate(&f->arena, NULL));
+    ps_arena_snapshot(&f->arena, &now);
+    EXPECT_EQ(now.largest, most);
+    EXPECT_EQ(now.free_extents, GAPS);
+    for (uint64_t i = 0; i < 1000; i++) {
+        uint64_t pages = 200 + test_random_below(&random, 1400);
+        uint64_t best = best_of(sizes, pages);
+        uint64_t first = 0;
+
+        EXPECT_STATUS(arena_ask(f, pages, &first), best == GAPS ? PS_NO_SPACE : PS_OK);
+        if (best == GAPS)
+            continue;
+        EXPECT_EQ(first, best * STRIDE);
+        arena_put(test, f, first);
+    }
+}
+
+/*
+ * Twenty gaps that are large enough and hold no aligned place, and so are tried in vain; then one
+ * more that holds one; then one in which any place will do.
+ */
+static void look_for_aligned(struct test *test, struct arena_fixture *f)
+{
+    struct ps_arena_request aligned = {.pages = 300, .align = 1024};
+    uint64_t guards = 2 * f->arena.guard;
+    uint64_t first = 0;
+
+    EXPECT_OK(
+        ps_arena_alloc(&f->arena,
+                       ASK(.pages = f->arena.pages - guards, .guard_before = PS_ARENA_NO_GUARD,
+                           .guard_after = PS_ARENA_NO_GUARD),
+                       &first));
+    for (uint64_t i = 0; i < 20; i++)
+        EXPECT_OK(ps_arena_free_part(&f->arena, STRIDE * i + 10, 300 + guards + i));
+    EXPECT_REFUSED(ps_arena_alloc(&f->arena, &aligned, &first), PS_NO_SPACE);
+    EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 300, .align = (uint64_t)1 << 63), &first),
+                   PS_NO_SPACE);
+    EXPECT_OK(ps_arena_free_part(&f->arena, STRIDE * 30 - 15, 340));
+    EXPECT_OK(ps_arena_alloc(&f->arena, &aligned, &first));
+    EXPECT_EQ(first, STRIDE * 30);
+    arena_put(test, f, first);
+    EXPECT_OK(ps_arena_free_part(&f->arena, STRIDE * 40 + 1, 300 + 1023 + guards));
+    EXPECT_OK(ps_arena_alloc(&f->arena, &aligned, &first));
+    EXPECT_EQ(first, STRIDE * 40 + 1024);
+    EXPECT_OK(ps_arena_alloc(&f->arena, &aligned, &first));
+    EXPECT_EQ(first, STRIDE * 30);
+}
+
+ARENA_CASE(an_aligned_place_is_found_after_many_gaps_without, 0, 50 * STRIDE, 0)
+{
+    look_for_aligned(test, f);
+}
+
+ARENA_CASE(the_guards_of_an_aligned_place_are_looked_for_too, 0, 50 * STRIDE, 2)
+{
+    look_for_aligned(test, f);
+}
+
+/* ---- many allocations ---- */
+
+ARENA_CASE(the_lowest_of_a_leaf_may_lose_its_beginning, 0, 4096, 1)
+{
+    const struct ps_arena_inner *root;
+    uint64_t first;
+
+    for (uint64_t i = 0; i < 200; i++)
+        EXPECT_EQ(arena_get(test, f, 3), 1 + 4 * i);
+    root = ps_arena_pointer(&f->arena, f->arena.root);
+    first = root->keys[1];
+    EXPECT_OK(ps_arena_free_part(&f->arena, first, 1));
+    EXPECT_EQ(root->keys[1], first + 1);
+    EXPECT_OK(ps_arena_validate(&f->arena, NULL));
+    EXPECT_OK(ps_arena_free(&f->arena, first + 1, 2));
+}
+
 /* Three levels of nodes, filled in order, thinned out, filled again, emptied in another order. */
 ARENA_CASE_OF(sixty_thousand_allocations_come_and_go, 0, 1 << 20, 1, 2000)
 {
@@ -188,6 +293,10 @@ static const struct test_case cases[] = {
     TEST_CASE(an_aligned_place_is_taken_though_it_leaves_two_gaps),
     TEST_CASE(the_first_and_the_last_page_can_be_forced_and_freed),
     TEST_CASE(all_pages_of_an_arena_without_guards_can_be_taken),
+    TEST_CASE(large_gaps_are_used_by_size_and_then_by_place),
+    TEST_CASE(an_aligned_place_is_found_after_many_gaps_without),
+    TEST_CASE(the_guards_of_an_aligned_place_are_looked_for_too),
+    TEST_CASE(the_lowest_of_a_leaf_may_lose_its_beginning),
     TEST_CASE(sixty_thousand_allocations_come_and_go),
 };
 

@@ -60,11 +60,13 @@ ARENA_CASE(init_checks_what_it_is_given, 0, 10, 1)
     EXPECT_STATUS(ps_arena_init(&arena, &other, &no_pool, PS_FRAME_HEAP, 0, 10, 0), PS_BAD_STATE);
     EXPECT_STATUS(ps_arena_init(&arena, &f->sim->machine, &f->pool, PS_FRAME_METADATA, 0, 10, 0),
                   PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_arena_init(&arena, &f->sim->machine, &f->pool, PS_FRAME_TAG_COUNT, 0, 10, 0),
+                  PS_INVALID_ARGS);
     EXPECT_STATUS(ps_arena_init(&f->arena, &f->sim->machine, &f->pool, PS_FRAME_HEAP, 0, 10, 0),
                   PS_BAD_STATE);
 }
 
-ARENA_CASE(what_is_not_initialised_answers_bad_state, 0, 10, 1)
+static void what_is_not_initialised_answers_bad_state(struct test *test)
 {
     struct ps_arena arena;
     struct ps_arena_extent extent;
@@ -91,10 +93,53 @@ ARENA_CASE(what_is_not_initialised_answers_bad_state, 0, 10, 1)
     EXPECT_EQ(ps_arena_for_each(&arena, 0, UINT64_MAX, NULL, NULL), 0);
     ps_arena_snapshot(&arena, &snapshot);
     EXPECT_EQ(snapshot.free_pages, 0);
-    EXPECT_STATUS(ps_arena_alloc(&f->arena, NULL, &first), PS_INVALID_ARGS);
-    EXPECT_STATUS(ps_arena_alloc(&f->arena, ASK(.pages = 1), NULL), PS_INVALID_ARGS);
+}
+
+ARENA_CASE(null_pointers_are_refused, 0, 10, 1)
+{
+    struct ps_arena_extent extent;
+    struct ps_arena_snapshot snapshot;
+    enum ps_arena_kind kind;
+    uint64_t first;
+
+    EXPECT_STATUS(ps_arena_destroy(NULL), PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_arena_alloc(&f->arena, NULL, &first), PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 1), NULL), PS_INVALID_ARGS);
     EXPECT_STATUS(ps_arena_alloc(NULL, ASK(.pages = 1), &first), PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_arena_alloc_at(&f->arena, NULL, 1, false), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_arena_alloc_at(NULL, ASK(.pages = 1), 1, false), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_arena_free(NULL, 1, 0), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_arena_free_part(NULL, 1, 1), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_arena_retire(NULL, 1, 1), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_arena_release(NULL, 1), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_arena_resize(NULL, 1, 1), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_arena_find(NULL, 1, &extent), PS_INVALID_ARGS);
     EXPECT_STATUS(ps_arena_validate(NULL, NULL), PS_INVALID_ARGS);
+    EXPECT(!ps_arena_kind_of(NULL, 1, &kind));
+    EXPECT(!ps_arena_kind_of(&f->arena, 1, NULL));
+    EXPECT(!ps_arena_next(NULL, 1, &extent));
+    EXPECT(!ps_arena_next(&f->arena, 1, NULL));
+    EXPECT(!ps_arena_previous(NULL, 1, &extent));
+    EXPECT(!ps_arena_previous(&f->arena, 1, NULL));
+    EXPECT(!ps_arena_set_value(NULL, 1, 0));
+    EXPECT_EQ(ps_arena_for_each(NULL, 0, UINT64_MAX, NULL, NULL), 0);
+    ps_arena_snapshot(&f->arena, NULL);
+    memset(&snapshot, 0xff, sizeof(snapshot));
+    ps_arena_snapshot(NULL, &snapshot);
+    EXPECT_EQ(snapshot.free_pages, 0);
+    ps_arena_dump(NULL, &(struct ps_sink){0});
+    ps_arena_dump(&f->arena, NULL);
+}
+
+/* An empty arena has no tree to look into. */
+ARENA_CASE(nothing_is_found_in_an_empty_arena, 5, 10, 1)
+{
+    EXPECT_REFUSED(ps_arena_free(&f->arena, 7, 0), PS_NOT_FOUND);
+    EXPECT_REFUSED(ps_arena_free_part(&f->arena, 7, 1), PS_NOT_FOUND);
+    EXPECT_REFUSED(ps_arena_retire(&f->arena, 7, 1), PS_NOT_FOUND);
+    EXPECT_REFUSED(ps_arena_release(&f->arena, 7), PS_NOT_FOUND);
+    EXPECT_REFUSED(ps_arena_resize(&f->arena, 7, 1), PS_NOT_FOUND);
+    EXPECT_STATUS(ps_arena_find(&f->arena, 7, NULL), PS_NOT_FOUND);
 }
 
 ARENA_CASE(destroy_refuses_while_something_is_there, 0, 10, 1)
@@ -136,6 +181,9 @@ ARENA_CASE(requests_that_make_no_sense_are_refused, 100, 50, 1)
     EXPECT_REFUSED(
         ps_arena_alloc(&f->arena, ASK(.pages = 1, .guard_before = PS_ARENA_GUARD_MAX + 1), &first),
         PS_INVALID_ARGS);
+    EXPECT_REFUSED(
+        ps_arena_alloc(&f->arena, ASK(.pages = 1, .guard_after = PS_ARENA_GUARD_MAX + 1), &first),
+        PS_INVALID_ARGS);
     EXPECT_EQ(f->arena.counters.failed, 0);
     EXPECT_REFUSED(arena_ask(f, UINT64_MAX, &first), PS_NO_SPACE);
     EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 1, .align = (uint64_t)1 << 63), &first),
@@ -161,6 +209,9 @@ ARENA_CASE(limits_are_kept_and_the_lowest_place_is_taken, 100, 100, 1)
 {
     uint64_t first = 0;
 
+    EXPECT_REFUSED(
+        ps_arena_alloc(&f->arena, ASK(.pages = 1, .guard_after = PS_ARENA_GUARD_MAX), &first),
+        PS_NO_SPACE);
     EXPECT_OK(ps_arena_alloc(&f->arena, ASK(.pages = 4, .low = 150, .high = 160), &first));
     EXPECT_EQ(first, 150);
     EXPECT_OK(ps_arena_alloc(&f->arena, ASK(.pages = 4, .low = 150, .high = 160), &first));
@@ -172,6 +223,8 @@ ARENA_CASE(limits_are_kept_and_the_lowest_place_is_taken, 100, 100, 1)
     EXPECT_OK(ps_arena_alloc(&f->arena, ASK(.pages = 48, .high = 148), &first));
     EXPECT_EQ(first, 101);
     EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 1, .high = 99), &first), PS_NO_SPACE);
+    EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 99, .high = UINT64_MAX), &first),
+                   PS_NO_SPACE);
     EXPECT_REFUSED(ps_arena_alloc(&f->arena, ASK(.pages = 1, .low = 200), &first), PS_NO_SPACE);
 }
 
@@ -231,6 +284,11 @@ ARENA_CASE(an_exact_place_is_taken_or_refused, 100, 100, 2)
                    PS_INVALID_ARGS);
     EXPECT_REFUSED(ps_arena_alloc_at(&f->arena, ASK(.pages = 2, .high = 111), 111, true),
                    PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_arena_alloc_at(&f->arena, ASK(.pages = 2, .high = 110), 111, true),
+                   PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_arena_alloc_at(&f->arena, ASK(.pages = 2, .low = 112), 111, true),
+                   PS_INVALID_ARGS);
+    EXPECT_REFUSED(ps_arena_alloc_at(&f->arena, ASK(.pages = 0), 111, true), PS_INVALID_ARGS);
     EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = 10), 162, false));
     EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = 2), 160, true));
     EXPECT_ARENA("150+10=5 160+2 162+10");
@@ -276,6 +334,8 @@ ARENA_CASE(wrong_frees_are_refused, 100, 100, 2)
     EXPECT_REFUSED(ps_arena_free_part(&f->arena, first + 10, 1), PS_NOT_FOUND);
     EXPECT_REFUSED(ps_arena_retire(&f->arena, first - 1, 1), PS_NOT_FOUND);
     EXPECT_REFUSED(ps_arena_release(&f->arena, first), PS_NOT_FOUND);
+    EXPECT_REFUSED(ps_arena_release(&f->arena, 99), PS_OUT_OF_RANGE);
+    EXPECT_REFUSED(ps_arena_retire(&f->arena, 200, 1), PS_OUT_OF_RANGE);
     EXPECT_OK(ps_arena_retire(&f->arena, first, 10));
     EXPECT_REFUSED(ps_arena_free(&f->arena, first, 0), PS_NOT_FOUND);
     EXPECT_REFUSED(ps_arena_free_part(&f->arena, first, 1), PS_NOT_FOUND);
@@ -359,6 +419,16 @@ ARENA_CASE(an_allocation_changes_its_size_in_place, 0, 40, 2)
     EXPECT_EQ(f->arena.counters.live_pages, 19);
 }
 
+/* A gap that was forced to be too small cannot be made smaller. */
+ARENA_CASE(what_is_too_near_to_another_does_not_grow, 0, 40, 4)
+{
+    EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = 5), 10, false));
+    EXPECT_OK(ps_arena_alloc_at(&f->arena, ASK(.pages = 5), 17, true));
+    EXPECT_REFUSED(ps_arena_resize(&f->arena, 10, 6), PS_NO_SPACE);
+    EXPECT_OK(ps_arena_resize(&f->arena, 10, 4));
+    EXPECT_ARENA("10+4 17+5");
+}
+
 /* ---- asking ---- */
 
 ARENA_CASE(what_a_page_is_can_be_asked, 10, 30, 2)
@@ -392,7 +462,12 @@ ARENA_CASE(what_a_page_is_can_be_asked, 10, 30, 2)
     EXPECT(!ps_arena_kind_of(&f->arena, 40, &kind));
     EXPECT(ps_arena_set_value(&f->arena, 22, 9));
     EXPECT(!ps_arena_set_value(&f->arena, 19, 9));
+    EXPECT(!ps_arena_set_value(&f->arena, 9, 9));
     EXPECT_ARENA("20+5=9");
+    EXPECT_OK(ps_arena_find(&f->arena, 20, NULL));
+    EXPECT_OK(ps_arena_retire(&f->arena, 22, 1));
+    EXPECT(ps_arena_kind_of(&f->arena, 22, &kind));
+    EXPECT_EQ(kind, PS_ARENA_RETIRED);
 }
 
 ARENA_CASE(neighbours_are_found, 10, 30, 2)
@@ -411,6 +486,31 @@ ARENA_CASE(neighbours_are_found, 10, 30, 2)
     EXPECT(ps_arena_previous(&f->arena, 16, &extent) && extent.first == 12);
     EXPECT(!ps_arena_previous(&f->arena, 11, &extent));
     EXPECT(!ps_arena_previous(&f->arena, 0, &extent));
+}
+
+static bool count_down(void *context, const struct ps_arena_extent *extent)
+{
+    uint64_t *left = context;
+
+    (void)extent;
+    *left -= 1;
+    return *left != 0;
+}
+
+ARENA_CASE(a_walk_ends_where_it_is_told_to, 10, 30, 2)
+{
+    uint64_t left = 9;
+
+    for (unsigned i = 0; i < 4; i++)
+        EXPECT_EQ(arena_get(test, f, 3), 12 + 5 * i);
+    EXPECT_EQ(ps_arena_for_each(&f->arena, 14, 22, count_down, &left), 3);
+    EXPECT_EQ(ps_arena_for_each(&f->arena, 15, 21, count_down, &left), 1);
+    EXPECT_EQ(ps_arena_for_each(&f->arena, 15, 16, count_down, &left), 0);
+    EXPECT_EQ(ps_arena_for_each(&f->arena, 0, UINT64_MAX, count_down, &left), 4);
+    EXPECT_EQ(left, 1);
+    left = 2;
+    EXPECT_EQ(ps_arena_for_each(&f->arena, 0, UINT64_MAX, count_down, &left), 2);
+    EXPECT_EQ(ps_arena_for_each(&f->arena, 0, UINT64_MAX, NULL, NULL), 0);
 }
 
 ARENA_CASE(a_snapshot_tells_how_much_is_free, 0, 100, 1)
@@ -437,6 +537,18 @@ ARENA_CASE(a_snapshot_tells_how_much_is_free, 0, 100, 1)
     EXPECT_EQ(now.largest, 10);
 }
 
+ARENA_CASE(a_snapshot_of_a_full_arena_has_nothing_free, 0, 100, 0)
+{
+    struct ps_arena_snapshot now;
+
+    EXPECT_EQ(arena_get(test, f, 100), 0);
+    ps_arena_snapshot(&f->arena, &now);
+    EXPECT_EQ(now.free_pages, 0);
+    EXPECT_EQ(now.free_extents, 0);
+    EXPECT_EQ(now.largest, 0);
+    EXPECT_EQ(now.fragmentation, 0);
+}
+
 ARENA_CASE(a_dump_tells_what_is_there, 16, 100, 1)
 {
     static char text[512];
@@ -456,6 +568,8 @@ static const struct test_case cases[] = {
     TEST_CASE(shapes_that_cannot_be_are_refused),
     TEST_CASE(init_checks_what_it_is_given),
     TEST_CASE(what_is_not_initialised_answers_bad_state),
+    TEST_CASE(null_pointers_are_refused),
+    TEST_CASE(nothing_is_found_in_an_empty_arena),
     TEST_CASE(destroy_refuses_while_something_is_there),
     TEST_CASE(nothing_is_taken_for_an_arena_without_allocations),
     TEST_CASE(requests_that_make_no_sense_are_refused),
@@ -470,9 +584,12 @@ static const struct test_case cases[] = {
     TEST_CASE(what_was_freed_at_a_cut_is_the_guard_there),
     TEST_CASE(retired_pages_are_not_reused_before_they_are_released),
     TEST_CASE(an_allocation_changes_its_size_in_place),
+    TEST_CASE(what_is_too_near_to_another_does_not_grow),
     TEST_CASE(what_a_page_is_can_be_asked),
     TEST_CASE(neighbours_are_found),
+    TEST_CASE(a_walk_ends_where_it_is_told_to),
     TEST_CASE(a_snapshot_tells_how_much_is_free),
+    TEST_CASE(a_snapshot_of_a_full_arena_has_nothing_free),
     TEST_CASE(a_dump_tells_what_is_there),
 };
 
