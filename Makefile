@@ -10,7 +10,7 @@ VERSION     := 0.1
 V           ?=
 Q           := $(if $(V),,@)
 export BUILD
-FUZZERS      = $(BUILD)/memory_map_fuzz $(BUILD)/frame_pool_fuzz $(BUILD)/page_table_fuzz
+FUZZERS      = $(patsubst %,$(BUILD)/%_fuzz,memory_map frame_pool page_table address_arena)
 
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wpointer-arith -Wwrite-strings -Wswitch-enum
@@ -41,10 +41,10 @@ run: setup-run ## boot the image in QEMU and show its report
 
 test: setup-test ## everything that must hold; the last line counts
 	@$(MAKE) -j2 image lib host $(FUZZERS) $(BUILD)/exhaustive_tests \
-	        $(BUILD)/exhaustive_tree_tests $(SPACE_TESTS) $(BUILD)/thread_tests \
+	        $(BUILD)/exhaustive_tree_tests $(BUILD)/exhaustive_arena_tests $(SPACE_TESTS) $(BUILD)/thread_tests \
 	        $(BUILD)/thread_stress $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests
-	@python3 scripts/test.py $(foreach part,lint host exhaustive exhaustive-tree tables-2 tables-4 \
-	        tables-8 threads stress coverage fuzz bench scripts boot audit \
+	@python3 scripts/test.py $(foreach part,lint host exhaustive exhaustive-tree exhaustive-arena tables-2 \
+	        tables-4 tables-8 threads stress coverage fuzz bench scripts boot audit \
 	        mutants,"$(part)=$(MAKE) -s test-$(part)")
 
 usb: setup-usb ## build/pagestage.img, to be written to a stick
@@ -84,6 +84,9 @@ test-exhaustive: $(BUILD)/exhaustive_tests
 test-exhaustive-tree: $(BUILD)/exhaustive_tree_tests
 	@$<
 
+test-exhaustive-arena: $(BUILD)/exhaustive_arena_tests
+	@$<
+
 # Tables of so many entries.
 test-tables-2: $(BUILD)/space_tests_1
 test-tables-4: $(BUILD)/space_tests_2
@@ -92,7 +95,7 @@ test-tables-2 test-tables-4 test-tables-8:
 	@$<
 
 test-fuzz: $(FUZZERS)
-	@python3 scripts/replay.py memory_map frame_pool page_table
+	@python3 scripts/replay.py memory_map frame_pool page_table address_arena
 
 test-bench: bench-check
 
@@ -110,14 +113,16 @@ test-mutants: mutants
 mutants: ## seeded defects: each must make a part of the tests fail
 	@python3 tests/mutants/run.py
 
-fuzz: $(FUZZERS) ## two minutes of libFuzzer on each: memory map, frame pool, page tables
-	@mkdir -p $(BUILD)/fuzz/memory_map $(BUILD)/fuzz/frame_pool $(BUILD)/fuzz/page_table
+fuzz: $(FUZZERS) ## two minutes of libFuzzer on each: map, frames, page tables, addresses
+	@mkdir -p $(patsubst %,$(BUILD)/fuzz/%,memory_map frame_pool page_table address_arena)
 	$(BUILD)/memory_map_fuzz -max_total_time=120 -max_len=1500 $(BUILD)/fuzz/memory_map \
 	        tests/fuzz/corpus/memory_map
 	$(BUILD)/frame_pool_fuzz -max_total_time=120 -max_len=800 $(BUILD)/fuzz/frame_pool \
 	        tests/fuzz/corpus/frame_pool
 	$(BUILD)/page_table_fuzz -max_total_time=120 -max_len=600 $(BUILD)/fuzz/page_table \
 	        tests/fuzz/corpus/page_table
+	$(BUILD)/address_arena_fuzz -max_total_time=120 -max_len=400 $(BUILD)/fuzz/address_arena \
+	        tests/fuzz/corpus/address_arena
 
 # ---- the library, as a freestanding ELF archive ----
 
@@ -301,6 +306,20 @@ $(BUILD)/fuzzed_space/%.o: %.c Makefile
 	$(Q)$(CLANG) $(SPACE_FLAGS) -DPS_TABLE_INDEX_BITS=2u -DMMU_INDEX_BITS=2u \
 	        -fsanitize=fuzzer-no-link -MMD -c $< -o $@
 
+# Only the arena itself leads the fuzzer; it has the smallest nodes.
+FUZZED_ARENA       := $(patsubst %.c,$(BUILD)/fuzzed_arena/%.o,$(wildcard mm/address_arena*.c))
+FUZZ_ARENA_OBJECTS := $(FUZZED_ARENA) $(patsubst %.c,$(BUILD)/exhaustive_arena/%.o,mm/sink.c \
+                      mm/status.c tests/fuzz/address_arena_fuzz.c tests/model/arena_driver.c \
+                      tests/machine/memory.c $(wildcard mm/frame_pool*.c mm/memory_map*.c))
+
+$(BUILD)/address_arena_fuzz: $(FUZZ_ARENA_OBJECTS)
+	$(Q)$(CLANG) -fsanitize=undefined,fuzzer $^ -o $@
+
+$(BUILD)/fuzzed_arena/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out $(TINY),$(EXHAUSTIVE_FLAGS)) $(TINY_ARENA) -fsanitize=integer \
+	        -fno-sanitize=unsigned-shift-base -fsanitize=fuzzer-no-link -MMD -c $< -o $@
+
 # ---- the exhaustive searches: in a tiny geometry ----
 
 TINY := -DPS_CHUNK_BITS=2u -DPS_TRACT_BITS=3u -DPS_REGION_BITS=4u \
@@ -331,6 +350,21 @@ $(BUILD)/exhaustive_tree_tests: $(TREE_OBJECTS)
 $(BUILD)/exhaustive_tree/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(filter-out $(TINY),$(EXHAUSTIVE_FLAGS)) $(TINY_TREE) -fsanitize=integer \
+	        -fno-sanitize=unsigned-shift-base -MMD -c $< -o $@
+
+# And for the address arena, whose leaves hold five cells; gaps of 4 pages and more are large.
+TINY_ARENA    := -DPS_ARENA_CELLS=5u -DPS_ARENA_CHILDREN=4u -DPS_ARENA_SMALL=4
+ARENA_SOURCES := $(wildcard mm/address_arena*.c) tests/model/arena_driver.c \
+                 tests/exhaustive/address_arena_exhaustive.c
+ARENA_OBJECTS := $(patsubst %.c,$(BUILD)/exhaustive_arena/%.o,$(ARENA_SOURCES) mm/sink.c \
+                 mm/status.c tests/machine/memory.c $(wildcard mm/frame_pool*.c mm/memory_map*.c))
+
+$(BUILD)/exhaustive_arena_tests: $(ARENA_OBJECTS)
+	$(Q)$(CLANG) -fsanitize=undefined $^ -o $@
+
+$(BUILD)/exhaustive_arena/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out $(TINY),$(EXHAUSTIVE_FLAGS)) $(TINY_ARENA) -fsanitize=integer \
 	        -fno-sanitize=unsigned-shift-base -MMD -c $< -o $@
 
 # ---- and the page tables, with 2, 4 and 8 entries a table ----
@@ -404,4 +438,5 @@ clean: ## remove everything that was built
          $(BENCH_OBJECTS:.o=.d) $(CHECK_OBJECTS:.o=.d) $(THREAD_OBJECTS:.o=.d) \
          $(STRESS_OBJECTS:.o=.d) $(COVERAGE_OBJECTS:.o=.d) $(COVERAGE_THREADS:.o=.d) \
          $(FUZZ_OBJECTS:.o=.d) $(EXHAUSTIVE_OBJECTS:.o=.d) $(TREE_OBJECTS:.o=.d) \
-         $(SPACE_OBJECTS:.o=.d) $(FUZZ_SPACE_OBJECTS:.o=.d)
+         $(ARENA_OBJECTS:.o=.d) \
+         $(SPACE_OBJECTS:.o=.d) $(FUZZ_SPACE_OBJECTS:.o=.d) $(FUZZ_ARENA_OBJECTS:.o=.d)

@@ -172,7 +172,7 @@ static uint64_t small_least(const struct ps_arena *arena, uint64_t fit)
     for (uint64_t i = fit / 64;; word = arena->small_map[i]) {
         if (word != 0)
             return arena->small[i * 64 + (unsigned)__builtin_ctzll(word)];
-        if (++i == PS_ARENA_SMALL / 64)
+        if (++i == PS_ARRAY_SIZE(arena->small_map))
             return 0;
     }
 }

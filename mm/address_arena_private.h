@@ -79,7 +79,8 @@ struct ps_arena_inner {
     uint64_t children[CHILDREN];
 };
 
-_Static_assert(CELLS >= 4 && CELLS < NONE, "half a leaf has room for the two cells of a cut");
+_Static_assert(CELLS / 2 >= 2 && CELLS < NONE, "half a leaf has room for the two cells of a cut");
+_Static_assert((CELLS - 1) / 2 >= CELLS_LEAST, "and half of one that has no such room is enough");
 _Static_assert(CELLS_LEAST >= 2, "no leaf but the root becomes empty");
 _Static_assert(CHILDREN_LEAST >= 2, "no inner node has a single child");
 _Static_assert(sizeof(struct ps_arena_cell) == 48, "82 of them fill a frame");

@@ -50,10 +50,13 @@
 
 enum {
     PS_ARENA_GUARD_MAX = UINT16_MAX, /* pages */
-
-    PS_ARENA_SMALL = 256, /* gaps of fewer pages: a list for each size */
-    PS_ARENA_LARGE = 53,  /* and a tree for each power of two */
+    PS_ARENA_LARGE = 53,             /* trees of gaps, one for each power of two */
 };
+
+/* Gaps of fewer pages: a list for each size. Made smaller by tests. */
+#ifndef PS_ARENA_SMALL
+#define PS_ARENA_SMALL 256
+#endif
 
 struct ps_arena_counters {
     uint64_t live; /* allocations, */
@@ -81,8 +84,8 @@ struct ps_arena {
     uint64_t inner;  /* of which are not leaves */
     uint64_t owed;   /* frames that are missing in what the pool promised */
     uint64_t gaps;   /* in the lists and trees: */
-    uint64_t small_map[PS_ARENA_SMALL / 64]; /* sizes whose list is not empty */
-    uint64_t large_map;                      /* powers of two whose tree is not empty */
+    uint64_t small_map[(PS_ARENA_SMALL + 63) / 64]; /* sizes whose list is not empty */
+    uint64_t large_map;                             /* powers of two whose tree is not empty */
     uint64_t small[PS_ARENA_SMALL];
     uint64_t large[PS_ARENA_LARGE];
     struct ps_arena_counters counters;
