@@ -90,8 +90,11 @@ unsigned ps_arena_leaf_find(const struct ps_arena_leaf *leaf, uint64_t first)
 
 unsigned ps_arena_leaf_floor(const struct ps_arena_leaf *leaf, uint64_t page)
 {
-    unsigned slot = leaf->tail;
+    unsigned slot = ps_arena_leaf_find(leaf, page);
 
+    if (slot != NONE)
+        return slot;
+    slot = leaf->tail;
     while (leaf->cells[slot].first > page && leaf->cells[slot].previous != NONE)
         slot = leaf->cells[slot].previous;
     return slot;
