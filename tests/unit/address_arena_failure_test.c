@@ -187,13 +187,18 @@ static struct hoard {
     uint64_t least; /* that was promised */
 } hoard;
 
+static void take_rest(struct arena_fixture *f)
+{
+    while (ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0,
+                               &hoard.frames[hoard.count]) == PS_OK)
+        hoard.count++;
+}
+
 static void take_all(struct arena_fixture *f)
 {
     hoard.count = 0;
     hoard.least = UINT64_MAX;
-    while (ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0,
-                               &hoard.frames[hoard.count]) == PS_OK)
-        hoard.count++;
+    take_rest(f);
 }
 
 static void give_frame(struct test *test, struct arena_fixture *f)
@@ -209,9 +214,7 @@ static void cut_at(struct test *test, struct arena_fixture *f, uint64_t page)
     give_frame(test, f);
     EXPECT_OK(ps_arena_retire(&f->arena, page, 1));
     hoard.least = ps_min(hoard.least, promised(f));
-    if (ps_frame_pool_whole(&f->pool, PS_FRAME_4K) != 0)
-        EXPECT_OK(ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0,
-                                      &hoard.frames[hoard.count++]));
+    take_rest(f);
 }
 
 /* One allocation more in the leaf, in the middle of the largest gap there is behind a cell. */
@@ -305,6 +308,42 @@ ARENA_CASE_OF(all_is_cut_when_two_nodes_and_their_leaves_are_full, 0, SPARSE, 0,
     EXPECT_EQ(hoard.least, 21 - 2 + 1 - 2);
 }
 
+/* Others free, release and allocate in between; what nodes are joined gives frames to anybody. */
+ARENA_CASE_OF(cuts_go_on_whatever_is_done_between_them, 0, SPARSE, 1, MACHINE)
+{
+    enum { COUNT = 3000, PAGES_OF_ONE = 60, CALLS = 30000 };
+    struct test_random random = test_random(7);
+    struct ps_arena_extent extent;
+    uint64_t refused = 0;
+    uint64_t first;
+
+    for (uint64_t i = 0; i < COUNT; i++)
+        (void)arena_get(test, f, PAGES_OF_ONE);
+    take_all(f);
+    for (uint64_t i = 0; i < CALLS && test->failures == 0; i++) {
+        uint64_t call = test_random_below(&random, i % 10000 < 5000 ? 5 : 12);
+
+        if (!ps_arena_next(&f->arena, test_random_below(&random, COUNT * PAGES_OF_ONE), &extent))
+            continue;
+        if (extent.kind == PS_ARENA_RETIRED)
+            EXPECT_OK(ps_arena_release(&f->arena, extent.first));
+        else if (call < 4)
+            cut_at(test, f, extent.first + test_random_below(&random, extent.pages));
+        else if (call > 4)
+            arena_put(test, f, extent.first);
+        else
+            refused += arena_ask(f, 1, &first) == PS_NO_MEMORY;
+        take_rest(f);
+        if (i % 500 == 0)
+            EXPECT_OK(ps_arena_validate(&f->arena, NULL));
+    }
+    EXPECT(refused > 10);
+    EXPECT(hoard.least < 9);
+    arena_empty(test, f);
+    while (hoard.count != 0)
+        give_frame(test, f);
+}
+
 /* The last node grows thin, and takes children from its full neighbour; later both are one. */
 ARENA_CASE_OF(a_thin_node_shares_with_a_full_one, 0, SPARSE, 0, MACHINE)
 {
@@ -336,6 +375,7 @@ static const struct test_case cases[] = {
     TEST_CASE(cuts_that_leave_nothing_to_the_pool_end_in_a_refusal),
     TEST_CASE(all_is_cut_when_every_leaf_and_the_root_are_full),
     TEST_CASE(all_is_cut_when_two_nodes_and_their_leaves_are_full),
+    TEST_CASE(cuts_go_on_whatever_is_done_between_them),
     TEST_CASE(a_thin_node_shares_with_a_full_one),
 };
 
