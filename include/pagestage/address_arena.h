@@ -36,9 +36,10 @@
  * side. The structure may be moved in memory between calls, and so may machine->direct_map.
  *
  * In all calls a NULL pointer is PS_INVALID_ARGS or false, and an arena that is not initialised is
- * PS_BAD_STATE or has nothing in it. On failure nothing has changed but the counter `failed`;
- * results are written on success only. n is the number of allocations. "O(log n)" includes, at
- * worst, work in one leaf: its 82 cells are searched, or half of them moved.
+ * PS_BAD_STATE or has nothing in it. On failure nothing has changed but the counter `failed`, and
+ * that the pool may have promised more of what is owed; results are written on success only. n is
+ * the number of allocations. "O(log n)" includes, at worst, work in one leaf: its 82 cells are
+ * searched, or half of them moved.
  */
 #ifndef PAGESTAGE_ADDRESS_ARENA_H
 #define PAGESTAGE_ADDRESS_ARENA_H
