@@ -2,7 +2,7 @@
 #ifndef PS_CELLS_PRIVATE_H
 #define PS_CELLS_PRIVATE_H
 
-#include <hw.h>
+#include "hw.h"
 #include <pagestage/cells.h>
 
 struct ps_cell_frame {
