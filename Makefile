@@ -18,11 +18,10 @@ COMMON   := -std=c17 $(WARNINGS) -Iinclude
 MM       := $(wildcard mm/*.c)
 HW       := $(wildcard mm/x86_64/*.c)
 # What is called often; the rest is compiled for size, and so is what PS_COLD marks in these.
-FAST     := frame_pool frame_pool_quick frame_pool_search frame_pool_chunks frame_pool_units \
-            frame_pool_sets frame_pool_books page_table page_table_walk page_table_map \
-            page_table_unmap page_table_change page_table_single cache_types range_tree \
-            range_tree_find range_tree_summary address_arena address_arena_leaf \
-            address_arena_free
+FAST     := frame_pool frame_pool_quick frame_pool_chunks frame_pool_units frame_pool_sets \
+            frame_pool_books page_table_walk page_table_map page_table_unmap \
+            page_table_change page_table_single cache_types range_tree range_tree_find \
+            range_tree_summary address_arena address_arena_leaf address_arena_free
 FAST_LIB := -O2 -fno-align-functions -fno-align-jumps -fno-align-labels -fno-align-loops
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \

@@ -83,8 +83,8 @@ static bool partial_in_region(struct ps_frame_pool *pool, uint64_t region, bool 
     return false;
 }
 
-PS_COLD static bool find_partial(struct ps_frame_pool *pool, const struct zone *zone,
-                                 uint32_t owner, struct ps_place *place)
+static bool find_partial(struct ps_frame_pool *pool, const struct zone *zone, uint32_t owner,
+                         struct ps_place *place)
 {
     enum ps_frame_set set = zone->late ? PS_FRAME_PARTIAL_LATE : PS_FRAME_PARTIAL;
 
@@ -267,8 +267,8 @@ static uint64_t take_from_chunk(struct ps_frame_pool *pool, struct ps_place *pla
     return done;
 }
 
-PS_COLD void ps_pool_take_singles(struct ps_frame_pool *pool, uint32_t processor,
-                                  enum ps_frame_tag tag, uint64_t count, ps_frame_t *frames)
+void ps_pool_take_singles(struct ps_frame_pool *pool, uint32_t processor, enum ps_frame_tag tag,
+                          uint64_t count, ps_frame_t *frames)
 {
     struct ps_place place;
 
@@ -404,7 +404,7 @@ static uint64_t next_region(const struct walk *walk, uint64_t region)
     return next;
 }
 
-PS_COLD static bool walk_free(struct walk *walk)
+static bool walk_free(struct walk *walk)
 {
     const struct ps_frame_pool *pool = walk->pool;
     uint64_t region = 0;
@@ -429,7 +429,7 @@ static bool add_up(struct walk *walk, uint64_t frame, uint64_t frames)
     return false;
 }
 
-PS_COLD uint64_t ps_pool_count_free(struct ps_frame_pool *pool, uint64_t last)
+uint64_t ps_pool_count_free(struct ps_frame_pool *pool, uint64_t last)
 {
     struct walk walk = {
         .pool = pool,

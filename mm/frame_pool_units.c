@@ -206,7 +206,8 @@ PS_COLD static bool can_mix(const struct ps_frame_pool *pool, uint64_t first, ui
  * Among single frames of the same tag it needs no tag bytes. But where patterns are looked for
  * it may turn out to be damaged, which is another tag.
  */
-PS_COLD static bool can_take_one(const struct ps_frame_pool *pool, uint64_t frame, enum ps_frame_tag tag)
+PS_COLD static bool can_take_one(const struct ps_frame_pool *pool, uint64_t frame,
+                                 enum ps_frame_tag tag)
 {
     struct ps_place place = ps_place_in(ps_pool_region(pool, frame), frame);
     uint64_t chunk = frame - place.bit;
@@ -266,8 +267,8 @@ PS_COLD static void take_one(struct ps_frame_pool *pool, uint64_t frame, enum ps
 }
 
 /* The part of [first, first + pages) that lies in the chunk of its frame number `done`. */
-PS_COLD static struct ps_place part_at(const struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
-                               uint64_t done, uint64_t *frames)
+PS_COLD static struct ps_place part_at(const struct ps_frame_pool *pool, uint64_t first,
+                                       uint64_t pages, uint64_t done, uint64_t *frames)
 {
     uint64_t frame = first + done;
     struct ps_place place = ps_place_in(ps_pool_region(pool, frame), frame);
@@ -298,7 +299,8 @@ PS_COLD static void take_parts(struct ps_frame_pool *pool, uint64_t first, uint6
 }
 
 /* Write the slots of a unit: head, the digits of its size, the rest. */
-PS_COLD static void write_slots(struct ps_frame_pool *pool, uint64_t first, uint64_t pages, uint8_t tag)
+PS_COLD static void write_slots(struct ps_frame_pool *pool, uint64_t first, uint64_t pages,
+                                uint8_t tag)
 {
     uint8_t value = PS_HEAD | tag;
     uint64_t digits = pages;
@@ -370,7 +372,8 @@ void ps_pool_take(struct ps_frame_pool *pool, uint64_t first, uint64_t pages, en
 }
 
 /* The frames of a part go back; so do the tag bytes' own when nothing else of them is left. */
-PS_COLD static void give_part(struct ps_frame_pool *pool, const struct ps_place *place, uint64_t frames)
+PS_COLD static void give_part(struct ps_frame_pool *pool, const struct ps_place *place,
+                              uint64_t frames)
 {
     const struct ps_frame_tract *tract = ps_pool_tract(pool, place->region, place->tract);
 
@@ -410,7 +413,8 @@ void ps_pool_give(struct ps_frame_pool *pool, const struct ps_unit *unit)
 /* ---- cutting ---- */
 
 /* A chunk that was one slot holds single frames now, none of them free. */
-PS_COLD static void cut_chunk(struct ps_frame_pool *pool, const struct ps_place *place, uint8_t single)
+PS_COLD static void cut_chunk(struct ps_frame_pool *pool, const struct ps_place *place,
+                              uint8_t single)
 {
     uint64_t *bits = ps_pool_bits(pool, place);
 
