@@ -19,10 +19,9 @@ MM       := $(wildcard mm/*.c)
 HW       := $(wildcard mm/x86_64/*.c)
 # What is called often; the rest is compiled for size, and so is what PS_COLD marks in these.
 FAST     := frame_pool frame_pool_quick frame_pool_chunks frame_pool_units frame_pool_sets \
-            frame_pool_books page_table_walk page_table_map page_table_unmap \
+            frame_pool_books page_table page_table_walk page_table_map page_table_unmap \
             page_table_change page_table_single cache_types range_tree range_tree_find \
             range_tree_summary address_arena address_arena_leaf address_arena_free
-FAST_LIB := -O2 -fno-align-functions -fno-align-jumps -fno-align-labels -fno-align-loops
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \
         instructions screenshot mutants fuzz format clean setup-run setup-test setup-usb \
@@ -125,12 +124,17 @@ fuzz: $(FUZZERS) ## two minutes of libFuzzer on each: map, frames, page tables, 
 
 # ---- the library, as a freestanding ELF archive ----
 
-LIB_FLAGS := $(COMMON) -Imm/x86_64 -Imm -Os -g -ffreestanding -fPIE -mno-red-zone \
+LIB_FLAGS := $(COMMON) -Imm/x86_64 -Imm -g -ffreestanding -fPIE -mno-red-zone \
              -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables \
              -ffunction-sections -fdata-sections
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/lib/%.o,$(MM) $(HW))
 
-$(foreach d,lib bench,$(patsubst %,$(BUILD)/$(d)/mm/%.o,$(FAST))): LIB_FLAGS += $(FAST_LIB)
+# gcc before 12 has no -Oz. The other three make code faster that is longer then.
+LIB_SIZE := $(shell echo | $(GCC) -Oz -E - >/dev/null 2>&1 && echo -Oz || echo -Os) \
+            -fno-tree-loop-im -fno-shrink-wrap -fno-caller-saves
+LIB_FAST := -O2 -fno-align-functions -fno-align-jumps -fno-align-labels -fno-align-loops
+LIB_OPT  := $(LIB_SIZE)
+$(foreach d,lib bench,$(patsubst %,$(BUILD)/$(d)/mm/%.o,$(FAST))): LIB_OPT := $(LIB_FAST)
 
 lib: $(BUILD)/libpagestage.a ## build/libpagestage.a, the library for embedding
 
@@ -139,7 +143,7 @@ $(BUILD)/libpagestage.a: $(LIB_OBJECTS)
 
 $(BUILD)/lib/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(Q)$(GCC) $(LIB_FLAGS) -MMD -c $< -o $@
+	$(Q)$(GCC) $(LIB_FLAGS) $(LIB_OPT) -MMD -c $< -o $@
 
 # ---- the image: what is called often compiled for speed, the rest for size, and what nothing calls
 # left out. The library checks itself for undefined behaviour. Null pointers need no checks of their
@@ -415,7 +419,7 @@ $(BUILD)/bench_check_tests: $(CHECK_OBJECTS)
 
 $(BUILD)/bench/mm/%.o: mm/%.c Makefile
 	@mkdir -p $(@D)
-	$(Q)$(GCC) -Itests/bench/hw $(LIB_FLAGS) -MMD -c $< -o $@
+	$(Q)$(GCC) -Itests/bench/hw $(LIB_FLAGS) $(LIB_OPT) -MMD -c $< -o $@
 
 $(BUILD)/bench/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)

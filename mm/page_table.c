@@ -10,8 +10,8 @@ static bool geometry_has_levels(unsigned levels)
     return levels >= fewest && levels <= PS_LEVEL_MAX;
 }
 
-ps_status ps_page_table_create(struct ps_page_table *table, const struct ps_machine *machine,
-                               struct ps_frame_pool *pool)
+PS_COLD ps_status ps_page_table_create(struct ps_page_table *table,
+                                       const struct ps_machine *machine, struct ps_frame_pool *pool)
 {
     ps_frame_t root;
     ps_status status;
@@ -43,7 +43,7 @@ static bool is_in_use(const struct ps_page_table *table)
            atomic_load(&table->running) != 0;
 }
 
-ps_status ps_page_table_destroy(struct ps_page_table *table)
+PS_COLD ps_status ps_page_table_destroy(struct ps_page_table *table)
 {
     const uint64_t *root;
 
@@ -115,7 +115,7 @@ static ps_status anchor(struct ps_page_table *table, struct ps_page_range range)
     return PS_OK;
 }
 
-ps_status ps_page_table_anchor(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages)
+PS_COLD ps_status ps_page_table_anchor(struct ps_page_table *table, ps_virt_t va, ps_pages_t pages)
 {
     struct ps_page_range range;
     ps_status status;
@@ -135,7 +135,8 @@ static bool is_empty(const uint64_t *entries, uint64_t count)
     return true;
 }
 
-ps_status ps_page_table_share_upper(struct ps_page_table *table, const struct ps_page_table *from)
+PS_COLD ps_status ps_page_table_share_upper(struct ps_page_table *table,
+                                            const struct ps_page_table *from)
 {
     const uint64_t half = PS_TABLE_ENTRIES / 2;
     const uint64_t *theirs;
@@ -165,7 +166,7 @@ ps_status ps_page_table_share_upper(struct ps_page_table *table, const struct ps
 
 /* ---- processors ---- */
 
-ps_status ps_page_table_switch(struct ps_page_table *from, struct ps_page_table *to)
+PS_COLD ps_status ps_page_table_switch(struct ps_page_table *from, struct ps_page_table *to)
 {
     const struct ps_machine *machine;
 
@@ -186,7 +187,7 @@ ps_status ps_page_table_switch(struct ps_page_table *from, struct ps_page_table 
     return PS_OK;
 }
 
-bool ps_page_table_was_used(struct ps_page_table *table, bool forget)
+PS_COLD bool ps_page_table_was_used(struct ps_page_table *table, bool forget)
 {
     bool runs;
     bool used;
@@ -199,7 +200,7 @@ bool ps_page_table_was_used(struct ps_page_table *table, bool forget)
     return runs || used;
 }
 
-ps_status ps_page_table_freeze(struct ps_page_table *table, bool frozen)
+PS_COLD ps_status ps_page_table_freeze(struct ps_page_table *table, bool frozen)
 {
     if (table == NULL)
         return PS_INVALID_ARGS;
@@ -265,7 +266,7 @@ ps_status ps_page_table_query(struct ps_page_table *table, ps_virt_t va,
     return ps_page_table_leave(table, status);
 }
 
-struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table)
+PS_COLD struct ps_page_table_counters ps_page_table_counters(struct ps_page_table *table)
 {
     struct ps_page_table_counters counters = {0};
 
