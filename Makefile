@@ -20,8 +20,8 @@ HW       := $(wildcard mm/x86_64/*.c)
 # What is called often; the rest is compiled for size, and so is what PS_COLD marks in these.
 FAST     := frame_pool frame_pool_quick frame_pool_chunks frame_pool_units frame_pool_sets \
             frame_pool_books page_table page_table_walk page_table_map page_table_unmap \
-            page_table_change page_table_single cache_types range_tree range_tree_find \
-            range_tree_summary address_arena address_arena_leaf address_arena_free
+            page_table_change page_table_single page_table_promote cache_types range_tree \
+            range_tree_find range_tree_summary address_arena address_arena_leaf address_arena_free
 
 .PHONY: help run test bench bench-check bench-instructions coverage lib image host usb debug \
         instructions screenshot mutants fuzz format clean setup-run setup-test setup-usb \
@@ -164,7 +164,7 @@ LINK_IMAGE = $(LLD_LINK) /subsystem:efi_application /entry:efi_main /nodefaultli
 $(BUILD)/image/%: IMAGE_FLAGS += -Oz
 # Besides the library, the suites which show that this works.
 $(addprefix $(BUILD)/image/,mm/% efi/trap_suite.o efi/death_suite.o): IMAGE_FLAGS += $(IMAGE_CHECKS)
-$(patsubst %,$(BUILD)/image/mm/%.o,$(FAST)): IMAGE_FLAGS += -O2 -fno-unroll-loops
+$(patsubst %,$(BUILD)/image/mm/%.o,$(FAST)): IMAGE_FLAGS += -O2
 
 image: $(BUILD)/BOOTX64.EFI ## build/BOOTX64.EFI, the application; also put on the ESP folder
 
