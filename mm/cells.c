@@ -85,6 +85,14 @@ static void remove_frame(struct ps_cells *cells, uint64_t frame)
     (void)status;
 }
 
+/* Frames without a cell in use go, but for those that the reserve needs. */
+static void release_frames(struct ps_cells *cells)
+{
+    while (cells->last != 0 && frame_of(cells, cells->last)->used == 0 &&
+           cells->spare - ps_cells_a_frame(cells) >= cells->reserved)
+        remove_frame(cells, cells->last);
+}
+
 ps_status ps_cells_reserve(struct ps_cells *cells, uint64_t count)
 {
     ps_status status = PS_OK;
@@ -96,13 +104,20 @@ ps_status ps_cells_reserve(struct ps_cells *cells, uint64_t count)
     }
     for (; status != PS_OK && added > 0; added--)
         remove_frame(cells, cells->last);
+    if (status == PS_OK)
+        cells->reserved = ps_max(cells->reserved, count);
     return status;
+}
+
+void ps_cells_unreserve(struct ps_cells *cells, uint64_t count)
+{
+    cells->reserved = ps_min(cells->reserved, count);
+    release_frames(cells);
 }
 
 void ps_cells_trim(struct ps_cells *cells)
 {
-    while (cells->last != 0 && frame_of(cells, cells->last)->used == 0)
-        remove_frame(cells, cells->last);
+    ps_cells_unreserve(cells, 0);
 }
 
 /* ---- cells ---- */
@@ -122,6 +137,7 @@ uint64_t ps_cells_take(struct ps_cells *cells)
         cell = cells->first + PS_CELL_HEAD + (uint64_t)head->fresh++ * cells->bytes;
     cells->used++;
     cells->spare--;
+    cells->reserved -= cells->reserved != 0;
     if (++head->used == ps_cells_a_frame(cells))
         unlink_frame(cells, cells->first);
     return cell;
@@ -138,8 +154,11 @@ void ps_cells_put(struct ps_cells *cells, uint64_t cell)
     cells->spare++;
     if (head->used-- == ps_cells_a_frame(cells))
         link_frame(cells, frame, 0, cells->first);
-    if (head->used == 0)
-        remove_frame(cells, frame);
+    if (head->used != 0)
+        return;
+    unlink_frame(cells, frame);
+    link_frame(cells, frame, cells->last, 0);
+    release_frames(cells);
 }
 
 /* ---- checking ---- */

@@ -2,8 +2,9 @@
 #ifndef PS_CELLS_PRIVATE_H
 #define PS_CELLS_PRIVATE_H
 
-#include "hw.h"
 #include <pagestage/cells.h>
+
+#include "hw.h"
 
 struct ps_cell_frame {
     uint64_t next; /* in the list of frames with a free cell, by physical address */

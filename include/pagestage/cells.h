@@ -6,7 +6,7 @@
  *
  * For bookkeeping of the layers above: records, nodes, mappings. A cell is named by the physical
  * address of its first byte, never 0, and stays where it is until it is given back. A frame of
- * which the last cell came back is given to the pool at once, but for those in reserve.
+ * which the last cell came back is given to the pool at once, but for those that a reserve needs.
  *
  * Memory: (PS_PAGE_SIZE - PS_CELL_HEAD) / bytes cells a frame, each frame reached on its own.
  *
@@ -27,10 +27,11 @@ struct ps_cells {
     enum ps_frame_tag tag;
     uint32_t bytes;
 
-    uint64_t first; /* frames with a free cell, by physical address: those with cells in use, */
-    uint64_t last;  /* then those without; 0: there are none */
-    uint64_t used;  /* cells */
-    uint64_t spare; /* cells that can be taken without memory */
+    uint64_t first;    /* frames with a free cell, by physical address: those with cells in use, */
+    uint64_t last;     /* then those without; 0: there are none */
+    uint64_t used;     /* cells */
+    uint64_t spare;    /* cells that can be taken without memory, */
+    uint64_t reserved; /* so many of them on purpose */
     uint64_t frames;
 };
 
@@ -55,13 +56,16 @@ PS_MUST_CHECK ps_status ps_cells_init(struct ps_cells *cells, const struct ps_ma
 PS_MUST_CHECK ps_status ps_cells_destroy(struct ps_cells *cells);
 
 /*
- * Make sure that the next `count` calls of ps_cells_take() succeed, if none but these come in
- * between. Of several reserves only the largest counts. PS_NO_MEMORY: nothing has changed; else
- * what the pool answers. O(count).
+ * Make sure that the next `count` calls of ps_cells_take() succeed, whatever is put meanwhile. Of
+ * several reserves only the largest counts, and each take uses one up. PS_NO_MEMORY: nothing has
+ * changed; else what the pool answers. O(count).
  */
 PS_MUST_CHECK ps_status ps_cells_reserve(struct ps_cells *cells, uint64_t count);
 
-/* Give back the frames in which no cell is in use: the end of a reserve. */
+/* Keep no more than `count` cells in reserve, and give back the frames that are not needed. */
+void ps_cells_unreserve(struct ps_cells *cells, uint64_t count);
+
+/* The end of all reserves: give back the frames in which no cell is in use. */
 void ps_cells_trim(struct ps_cells *cells);
 
 /* A cell, its contents undefined; 0: no frame for it. O(1). */

@@ -128,6 +128,40 @@ CELLS_CASE(a_reserve_holds_without_memory_and_is_given_back)
     ps_cells_put(&f->cells, first);
 }
 
+CELLS_CASE(a_reserve_holds_whatever_is_put_meanwhile)
+{
+    uint64_t first = take(test, f);
+    uint64_t cells[A_FRAME];
+
+    EXPECT_OK(ps_cells_reserve(&f->cells, A_FRAME - 1));
+    EXPECT_EQ(f->cells.frames, 1);
+    ps_frame_pool_fail_after(&f->pool, 0, true);
+    ps_cells_put(&f->cells, first);
+    EXPECT_EQ(f->cells.frames, 1);
+    EXPECT_OK(ps_cells_validate(&f->cells, NULL));
+    for (unsigned i = 0; i < A_FRAME - 1; i++)
+        cells[i] = take(test, f);
+    EXPECT_EQ(f->cells.reserved, 0);
+    for (unsigned i = 0; i < A_FRAME - 1; i++)
+        ps_cells_put(&f->cells, cells[i]);
+    EXPECT_EQ(f->cells.frames, 0);
+}
+
+CELLS_CASE(a_reserve_is_made_smaller)
+{
+    EXPECT_OK(ps_cells_reserve(&f->cells, 3 * A_FRAME));
+    EXPECT_OK(ps_cells_reserve(&f->cells, 2));
+    EXPECT_EQ(f->cells.reserved, 3 * A_FRAME);
+    ps_cells_unreserve(&f->cells, 4 * A_FRAME);
+    EXPECT_EQ(f->cells.frames, 3);
+    ps_cells_unreserve(&f->cells, A_FRAME + 1);
+    EXPECT_EQ(f->cells.frames, 2);
+    ps_cells_unreserve(&f->cells, A_FRAME);
+    EXPECT_EQ(f->cells.frames, 1);
+    ps_cells_trim(&f->cells);
+    EXPECT_EQ(f->cells.frames, 0);
+}
+
 CELLS_CASE(a_reserve_that_fails_takes_nothing)
 {
     uint64_t first = take(test, f);
@@ -214,6 +248,8 @@ static const struct test_case cases[] = {
     TEST_CASE(sizes_that_do_not_fit_are_refused),
     TEST_CASE(a_frame_is_used_to_its_end_before_the_next),
     TEST_CASE(a_reserve_holds_without_memory_and_is_given_back),
+    TEST_CASE(a_reserve_holds_whatever_is_put_meanwhile),
+    TEST_CASE(a_reserve_is_made_smaller),
     TEST_CASE(a_reserve_that_fails_takes_nothing),
     TEST_CASE(any_order_of_calls_keeps_cells_apart),
     TEST_CASE(validate_finds_what_is_wrong),
