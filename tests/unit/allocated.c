@@ -10,8 +10,8 @@ static uint64_t mix(uint64_t sum, uint64_t value)
     return ((x & UINT32_MAX) * 0x9e3779b1u) ^ ((x >> 32) * 0x85ebca77u) ^ (x << 29 | x >> 35);
 }
 
-uint64_t allocated_number(struct ps_frame_pool *pool, const struct ps_machine *machine,
-                          ps_frame_t first, uint64_t frames)
+uint64_t allocated_number_without(struct ps_frame_pool *pool, const struct ps_machine *machine,
+                                  ps_frame_t first, uint64_t frames, enum ps_frame_tag tag)
 {
     uint64_t sum = 0;
 
@@ -24,8 +24,14 @@ uint64_t allocated_number(struct ps_frame_pool *pool, const struct ps_machine *m
             info.tag == PS_FRAME_METADATA)
             continue;
         sum = mix(sum, frame.number << 8 | info.tag);
-        for (unsigned w = 0; w < PS_PAGE_SIZE / 8; w++)
+        for (unsigned w = 0; info.tag != tag && w < PS_PAGE_SIZE / 8; w++)
             sum = mix(sum, words[w]);
     }
     return sum;
+}
+
+uint64_t allocated_number(struct ps_frame_pool *pool, const struct ps_machine *machine,
+                          ps_frame_t first, uint64_t frames)
+{
+    return allocated_number_without(pool, machine, first, frames, PS_FRAME_METADATA);
 }

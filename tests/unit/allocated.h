@@ -11,4 +11,8 @@
 uint64_t allocated_number(struct ps_frame_pool *pool, const struct ps_machine *machine,
                           ps_frame_t first, uint64_t frames);
 
+/* The same, without the contents of frames with that tag: bookkeeping with free places in it. */
+uint64_t allocated_number_without(struct ps_frame_pool *pool, const struct ps_machine *machine,
+                                  ps_frame_t first, uint64_t frames, enum ps_frame_tag tag);
+
 #endif

@@ -67,8 +67,13 @@ const struct test_suite *const unit_suites[] = {
     &suite_page_table_types,
     &suite_page_table_model,
     /* the virtual allocator */
+    &suite_virtual_scenario,
     &suite_virtual_allocator,
     &suite_virtual_layout,
+    &suite_virtual_large,
+    &suite_virtual_request,
+    &suite_virtual_look,
+    &suite_virtual_round,
     /* the stage */
     &suite_stage_unit,
     &suite_stage_failure,

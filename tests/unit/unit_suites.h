@@ -77,7 +77,12 @@ extern const struct test_suite suite_stage_memory;
 extern const struct test_suite suite_stage_unit;
 extern const struct test_suite suite_tlb;
 extern const struct test_suite suite_virtual_allocator;
+extern const struct test_suite suite_virtual_large;
 extern const struct test_suite suite_virtual_layout;
+extern const struct test_suite suite_virtual_look;
+extern const struct test_suite suite_virtual_request;
+extern const struct test_suite suite_virtual_round;
+extern const struct test_suite suite_virtual_scenario;
 extern const struct test_suite suite_zero;
 
 /* All of the above, in the order of the layers: unit_suites.c. */

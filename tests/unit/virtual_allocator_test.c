@@ -29,11 +29,19 @@ VIRTUAL_CASE(before_init_every_call_is_bad_state, .not_initialised = true)
     struct ps_virtual_snapshot snapshot;
     struct ps_virtual_info info;
     ps_virt_t va = ps_virt(7);
+    uint64_t bytes = 7;
+    bool live = false;
 
     EXPECT_STATUS(ps_virtual_alloc(&f->arena, &request, &va), PS_BAD_STATE);
     EXPECT_STATUS(ps_virtual_alloc(&f->arena, &nothing, &va), PS_BAD_STATE);
     EXPECT_STATUS(ps_virtual_alloc(&f->arena, NULL, NULL), PS_BAD_STATE);
+    EXPECT_STATUS(ps_virtual_alloc_at(&f->arena, &request, ps_virt(1), true), PS_BAD_STATE);
+    EXPECT_STATUS(ps_virtual_resize(&f->arena, ps_virt(1), 0, 0, &va), PS_BAD_STATE);
     EXPECT_STATUS(ps_virtual_free(&f->arena, ps_virt(VIRTUAL_BASE)), PS_BAD_STATE);
+    EXPECT_STATUS(ps_virtual_free_sized(&f->arena, ps_virt(VIRTUAL_BASE), 1), PS_BAD_STATE);
+    EXPECT_STATUS(ps_virtual_free_all(&f->arena), PS_BAD_STATE);
+    EXPECT_STATUS(ps_virtual_is_live(&f->arena, ps_virt(VIRTUAL_BASE), &live), PS_BAD_STATE);
+    EXPECT_STATUS(ps_virtual_usable(&f->arena, ps_virt(VIRTUAL_BASE), &bytes), PS_BAD_STATE);
     EXPECT_STATUS(ps_virtual_free_part(&f->arena, ps_virt(1), ps_pages(0)), PS_BAD_STATE);
     EXPECT_STATUS(ps_virtual_find(&f->arena, ps_virt(VIRTUAL_BASE), &info), PS_BAD_STATE);
     EXPECT_STATUS(ps_virtual_find(&f->arena, ps_virt(VIRTUAL_BASE), NULL), PS_BAD_STATE);
@@ -360,7 +368,9 @@ VIRTUAL_CASE(null_is_invalid_args_everywhere)
     ps_virt_t va;
 
     EXPECT_STATUS(ps_virtual_alloc(NULL, &request, &va), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_virtual_alloc_at(NULL, &request, ps_virt(0), true), PS_INVALID_ARGS);
     EXPECT_STATUS(ps_virtual_free(NULL, f->arena.config.base), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_virtual_free_sized(NULL, f->arena.config.base, 1), PS_INVALID_ARGS);
     EXPECT_STATUS(ps_virtual_free_part(NULL, f->arena.config.base, ps_pages(1)), PS_INVALID_ARGS);
     EXPECT_STATUS(ps_virtual_find(NULL, f->arena.config.base, &info), PS_INVALID_ARGS);
     EXPECT_STATUS(ps_virtual_find(&f->arena, f->arena.config.base, NULL), PS_INVALID_ARGS);

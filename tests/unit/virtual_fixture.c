@@ -3,17 +3,24 @@
 #include "allocated.h"
 
 #include <hw.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- a machine with an arena ---- */
 
-static bool open_machine(struct test *test, struct virtual_fixture *f, uint64_t frames)
+static bool open_machine(struct test *test, struct virtual_fixture *f,
+                         const struct virtual_plan *plan)
 {
-    struct sim_range ram = SIM_RAM(VIRTUAL_FIRST_FRAME, frames);
+    uint64_t frames = plan->frames != 0 ? plan->frames : VIRTUAL_FRAMES;
+    struct sim_range ram[2] = {
+        SIM_RAM(VIRTUAL_FIRST_FRAME, frames),
+        {ps_frame(VIRTUAL_1G), ps_pages(plan->gibs * VIRTUAL_1G), PS_MEMORY_USABLE, SIM_PLAIN},
+    };
 
     memset(f, 0, sizeof(*f));
     f->frames = frames;
-    f->sim = sim_machine_create(&ram, 1, 0);
+    f->big = plan->gibs != 0;
+    f->sim = sim_machine_create(ram, f->big ? 2 : 1, plan->machine);
     if (!EXPECT(f->sim != NULL))
         return false;
     if (!EXPECT_OK(ps_frame_pool_init(&f->pool, &f->sim->machine, &f->sim->map)) ||
@@ -77,10 +84,13 @@ void virtual_with(struct test *test, const struct virtual_plan *plan,
 {
     struct virtual_fixture f;
 
-    if (!open_machine(test, &f, plan->frames != 0 ? plan->frames : VIRTUAL_FRAMES))
+    if (!open_machine(test, &f, plan))
         return;
-    if (plan->not_initialised || EXPECT_OK(open_arena(&f, plan)))
+    if (plan->not_initialised || EXPECT_OK(open_arena(&f, plan))) {
+        if ((plan->flags & PS_VIRTUAL_ANCHOR) != 0)
+            f.in_use = ps_frame_pool_in_use(&f.pool); /* anchored tables stay */
         body(test, &f);
+    }
     close_machine(test, &f);
 }
 
@@ -131,6 +141,30 @@ bool virtual_is_mapped(struct virtual_fixture *f, uint64_t page)
     return ps_page_table_query(&f->table, virtual_page(f, page), &translation) == PS_OK;
 }
 
+unsigned virtual_leaf(struct virtual_fixture *f, uint64_t page)
+{
+    struct ps_translation translation;
+    ps_virt_t va = virtual_page(f, page);
+
+    return ps_page_table_query(&f->table, va, &translation) == PS_OK ? translation.leaf : 0;
+}
+
+void virtual_expect_unmapped(struct test *test, struct virtual_fixture *f, uint64_t page,
+                             uint64_t pages)
+{
+    for (uint64_t i = 0; i < pages; i++)
+        EXPECT(!virtual_is_mapped(f, page + i));
+}
+
+void virtual_expect_mapped(struct test *test, struct virtual_fixture *f, uint64_t page,
+                           uint64_t pages)
+{
+    EXPECT(page == 0 || !virtual_is_mapped(f, page - 1));
+    for (uint64_t i = 0; i < pages; i++)
+        EXPECT(virtual_is_mapped(f, page + i));
+    EXPECT(page + pages == f->arena.config.pages.count || !virtual_is_mapped(f, page + pages));
+}
+
 uint64_t *virtual_word(struct virtual_fixture *f, uint64_t page)
 {
     struct ps_translation translation;
@@ -140,6 +174,48 @@ uint64_t *virtual_word(struct virtual_fixture *f, uint64_t page)
     if (ps_page_table_query(&f->table, virtual_page(f, page), &translation) != PS_OK)
         return nowhere;
     return ps_hw_frame(&f->sim->machine, translation.frame);
+}
+
+void virtual_stamp(struct virtual_fixture *f, uint64_t page, uint64_t pages)
+{
+    for (uint64_t i = 0; i < pages; i++)
+        *virtual_word(f, page + i) = virtual_page(f, page + i).addr;
+}
+
+void virtual_expect_stamped_as(struct test *test, struct virtual_fixture *f, uint64_t page,
+                               uint64_t pages, uint64_t was)
+{
+    for (uint64_t i = 0; i < pages; i++)
+        EXPECT_EQ(*virtual_word(f, page + i), virtual_page(f, was + i).addr);
+}
+
+void virtual_expect_stamped(struct test *test, struct virtual_fixture *f, uint64_t page,
+                            uint64_t pages)
+{
+    virtual_expect_stamped_as(test, f, page, pages, page);
+}
+
+struct virtual_hoard virtual_hoard(struct test *test, struct virtual_fixture *f, uint64_t left)
+{
+    uint64_t all = ps_frame_pool_whole(&f->pool, PS_FRAME_4K);
+    struct virtual_hoard hoard = {.frames = calloc(all + 1, sizeof(ps_frame_t))};
+
+    if (!EXPECT(hoard.frames != NULL))
+        return hoard;
+    while (hoard.count < all && ps_frame_pool_whole(&f->pool, PS_FRAME_4K) > left &&
+           ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, PS_FRAME_ZERO,
+                               &hoard.frames[hoard.count]) == PS_OK)
+        hoard.count++;
+    EXPECT_EQ(ps_frame_pool_whole(&f->pool, PS_FRAME_4K), left);
+    return hoard;
+}
+
+void virtual_give_back(struct test *test, struct virtual_fixture *f, struct virtual_hoard *hoard)
+{
+    for (; hoard->count > 0; hoard->count--)
+        EXPECT_OK(ps_frame_pool_free(&f->pool, hoard->frames[hoard->count - 1], ps_pages(1)));
+    free(hoard->frames);
+    hoard->frames = NULL;
 }
 
 /* ---- the whole state ---- */
@@ -187,8 +263,9 @@ struct virtual_state virtual_state(struct virtual_fixture *f)
     memset(&state.arena.misuse, 0, sizeof(state.arena.misuse));
     state.sequence = f->arena.sequence;
     state.live = live_number(f);
-    state.contents =
-        allocated_number(&f->pool, &f->sim->machine, ps_frame(VIRTUAL_FIRST_FRAME), f->frames);
+    if (!f->big)
+        state.contents = allocated_number_without(
+            &f->pool, &f->sim->machine, ps_frame(VIRTUAL_FIRST_FRAME), f->frames, PS_FRAME_HEAP);
     return state;
 }
 
@@ -210,4 +287,80 @@ void virtual_expect_same(struct test *test, struct virtual_fixture *f,
 {
     virtual_expect_same_state(test, f, before);
     EXPECT_OK(ps_virtual_validate(&f->arena, NULL));
+}
+
+/* ---- refusals ---- */
+
+struct virtual_before virtual_before(struct virtual_fixture *f)
+{
+    return (struct virtual_before){virtual_state(f), f->arena.counters, f->arena.failure,
+                                   f->arena.misuse};
+}
+
+static void expect_counted(struct test *test, struct virtual_fixture *f,
+                           const struct virtual_before *before, uint64_t failed, uint64_t rejected)
+{
+    virtual_expect_same(test, f, &before->state);
+    EXPECT_EQ(f->arena.counters.failed, before->counters.failed + failed);
+    EXPECT_EQ(f->arena.counters.rejected, before->counters.rejected + rejected);
+}
+
+static void expect_same_failure(struct test *test, struct virtual_fixture *f,
+                                const struct ps_virtual_failure *expected)
+{
+    const struct ps_virtual_failure *now = &f->arena.failure;
+
+    EXPECT_STATUS(now->status, expected->status);
+    EXPECT_EQ(now->bytes, expected->bytes);
+    EXPECT_EQ(now->allocs, expected->allocs);
+    for (unsigned id = 0; id < PS_OWNER_IDS; id++)
+        EXPECT_EQ(now->who.owner[id], expected->who.owner[id]);
+    EXPECT(now->who.file == expected->who.file);
+    EXPECT_EQ(now->who.line, expected->who.line);
+}
+
+static void expect_same_misuse(struct test *test, struct virtual_fixture *f,
+                               const struct ps_virtual_misuse *expected)
+{
+    const struct ps_virtual_misuse *now = &f->arena.misuse;
+
+    EXPECT_STATUS(now->status, expected->status);
+    EXPECT_EQ(now->what, expected->what);
+    EXPECT_EQ(now->va.addr, expected->va.addr);
+    EXPECT_EQ(now->sequence, expected->sequence);
+    for (unsigned what = 0; what < PS_MISUSE_COUNT; what++)
+        EXPECT_EQ(now->counts[what], expected->counts[what]);
+}
+
+void virtual_expect_rejected(struct test *test, struct virtual_fixture *f,
+                             const struct virtual_before *before)
+{
+    expect_counted(test, f, before, 0, 1);
+    expect_same_failure(test, f, &before->failure);
+    expect_same_misuse(test, f, &before->misuse);
+}
+
+void virtual_expect_misuse(struct test *test, struct virtual_fixture *f,
+                           const struct virtual_before *before,
+                           const struct ps_virtual_misuse *noted)
+{
+    struct ps_virtual_misuse expected = *noted;
+
+    memcpy(expected.counts, before->misuse.counts, sizeof(expected.counts));
+    expected.counts[noted->what]++;
+    expect_counted(test, f, before, 0, 1);
+    expect_same_failure(test, f, &before->failure);
+    expect_same_misuse(test, f, &expected);
+}
+
+void virtual_expect_failed(struct test *test, struct virtual_fixture *f,
+                           const struct virtual_before *before,
+                           const struct ps_virtual_failure *noted)
+{
+    struct ps_virtual_failure expected = *noted;
+
+    expected.allocs = before->counters.allocs;
+    expect_counted(test, f, before, 1, 0);
+    expect_same_failure(test, f, &expected);
+    expect_same_misuse(test, f, &before->misuse);
 }

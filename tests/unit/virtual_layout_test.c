@@ -5,68 +5,7 @@
 
 #include "unit_suites.h"
 
-enum { COUNT = 8 }; /* allocations of the compactness cases, 3 pages each with guard 2 */
-
-static void stamp(struct virtual_fixture *f, uint64_t page, uint64_t pages)
-{
-    for (uint64_t i = 0; i < pages; i++)
-        *virtual_word(f, page + i) = virtual_page(f, page + i).addr;
-}
-
-static void expect_stamped(struct test *test, struct virtual_fixture *f, uint64_t page,
-                           uint64_t pages)
-{
-    for (uint64_t i = 0; i < pages; i++)
-        EXPECT_EQ(*virtual_word(f, page + i), virtual_page(f, page + i).addr);
-}
-
-/* Exactly [page, page + pages) of that stretch and one page around it is mapped. */
-static void expect_mapped(struct test *test, struct virtual_fixture *f, uint64_t page,
-                          uint64_t pages)
-{
-    EXPECT(page == 0 || !virtual_is_mapped(f, page - 1));
-    for (uint64_t i = 0; i < pages; i++)
-        EXPECT(virtual_is_mapped(f, page + i));
-    EXPECT(page + pages == f->arena.config.pages.count || !virtual_is_mapped(f, page + pages));
-}
-
 /* ---- size ---- */
-
-VIRTUAL_CASE(two_allocations_keep_apart_and_go_back_whole_or_in_parts, .pages = 4096, .guard = 1)
-{
-    uint64_t a = virtual_take(test, f, 8);
-    uint64_t b = virtual_take(test, f, 8);
-
-    EXPECT(a != b);
-    stamp(f, a, 8);
-    stamp(f, b, 8);
-    expect_stamped(test, f, a, 8);
-    EXPECT_STATUS(virtual_try(f, (uint64_t)1 << 30), PS_NO_SPACE);
-    virtual_free(test, f, a);
-    virtual_free_part(test, f, b, 4);
-    expect_stamped(test, f, b + 4, 4);
-    virtual_free_part(test, f, b + 4, 4);
-    EXPECT_EQ(ps_virtual_live(&f->arena, ps_virt(0), NULL, 0), 0);
-}
-
-VIRTUAL_CASE(thirty_three_pages_hold_one_page_with_guards_of_sixteen, .pages = 33, .guard = 16)
-{
-    uint64_t only = virtual_take(test, f, 1);
-
-    EXPECT_EQ(only, 16);
-    expect_mapped(test, f, only, 1);
-    EXPECT_STATUS(virtual_try(f, 1), PS_NO_SPACE);
-    virtual_free(test, f, only);
-    EXPECT_STATUS(virtual_try(f, 2), PS_NO_SPACE);
-    EXPECT_EQ(virtual_take(test, f, 1), 16);
-}
-
-VIRTUAL_CASE(fifty_pages_hold_two_that_share_a_guard_of_sixteen, .pages = 50, .guard = 16)
-{
-    EXPECT_EQ(virtual_take(test, f, 1), 16);
-    EXPECT_EQ(virtual_take(test, f, 1), 33);
-    EXPECT_STATUS(virtual_try(f, 1), PS_NO_SPACE);
-}
 
 VIRTUAL_CASE(forty_nine_pages_hold_only_one_with_guards_of_sixteen, .pages = 49, .guard = 16)
 {
@@ -81,74 +20,13 @@ VIRTUAL_CASE(sizes_around_a_batch_are_mapped_in_full, .pages = 2048, .guard = 2)
     for (size_t i = 0; i < PS_ARRAY_SIZE(sizes); i++) {
         uint64_t page = virtual_take(test, f, sizes[i]);
 
-        expect_mapped(test, f, page, sizes[i]);
-        stamp(f, page, sizes[i]);
-        expect_stamped(test, f, page, sizes[i]);
+        virtual_expect_mapped(test, f, page, sizes[i]);
+        virtual_stamp(f, page, sizes[i]);
+        virtual_expect_stamped(test, f, page, sizes[i]);
         virtual_free(test, f, page);
         for (uint64_t k = 0; k < sizes[i]; k++)
             EXPECT(!virtual_is_mapped(f, page + k));
     }
-}
-
-/* ---- compactness ---- */
-
-static void take_eight(struct test *test, struct virtual_fixture *f, uint64_t page[COUNT])
-{
-    for (unsigned i = 0; i < COUNT; i++) {
-        page[i] = virtual_take(test, f, 3);
-        EXPECT_EQ(page[i], 2 + 5 * (uint64_t)i);
-        stamp(f, page[i], 3);
-    }
-    for (unsigned i = 0; i < COUNT; i++) {
-        expect_mapped(test, f, page[i], 3);
-        expect_stamped(test, f, page[i], 3);
-    }
-}
-
-VIRTUAL_CASE(freed_and_allocated_again_is_the_same_address, .guard = 2)
-{
-    uint64_t page[COUNT];
-
-    take_eight(test, f, page);
-    for (unsigned i = 0; i < 200; i++) {
-        virtual_free(test, f, page[4]);
-        EXPECT_EQ(virtual_take(test, f, 3), page[4]);
-    }
-    stamp(f, page[4], 3);
-    for (unsigned i = 0; i < COUNT; i++)
-        expect_stamped(test, f, page[i], 3);
-}
-
-VIRTUAL_CASE(holes_are_filled_from_the_lowest_address, .guard = 2)
-{
-    uint64_t page[COUNT];
-
-    take_eight(test, f, page);
-    virtual_free(test, f, page[4]);
-    virtual_free(test, f, page[7]);
-    EXPECT_EQ(virtual_take(test, f, 3), page[4]);
-    EXPECT_EQ(virtual_take(test, f, 3), page[7]);
-    for (unsigned i = 0; i < COUNT; i++)
-        virtual_free(test, f, page[i]);
-    EXPECT_EQ(virtual_take(test, f, 3), page[0]);
-}
-
-VIRTUAL_CASE(a_partial_free_makes_room_where_the_guards_allow_it, .guard = 2)
-{
-    uint64_t page[COUNT];
-    uint64_t between;
-
-    take_eight(test, f, page);
-    virtual_free(test, f, page[4]);
-    virtual_free_part(test, f, page[3] + 1, 2);
-    between = virtual_take(test, f, 3);
-    EXPECT_EQ(between, page[3] + 3); /* one page of 3, two of guard */
-    EXPECT(between > page[3] && between < page[4]);
-    virtual_free_part(test, f, page[3], 1);
-    EXPECT_EQ(virtual_take(test, f, 3), page[7] + 5); /* five free pages are too few */
-    for (unsigned i = 0; i < COUNT; i++)
-        if (i != 3 && i != 4)
-            expect_stamped(test, f, page[i], 3);
 }
 
 VIRTUAL_CASE(first_and_last_page_of_the_arena_go_back_alone, .guard = 1)
@@ -159,7 +37,7 @@ VIRTUAL_CASE(first_and_last_page_of_the_arena_go_back_alone, .guard = 1)
     EXPECT(!virtual_is_mapped(f, 0) && !virtual_is_mapped(f, 255));
     virtual_free_part(test, f, 1, 1);
     virtual_free_part(test, f, 254, 1);
-    expect_mapped(test, f, 2, 252);
+    virtual_expect_mapped(test, f, 2, 252);
     virtual_free_part(test, f, 2, 1); /* now 1 is room for one page with guards */
     EXPECT_EQ(virtual_take(test, f, 1), 1);
     virtual_free_part(test, f, 253, 1);
@@ -172,16 +50,16 @@ VIRTUAL_CASE(start_end_and_middle_fault_and_the_rest_stays, .guard = 1)
 {
     uint64_t page = virtual_take(test, f, 12);
 
-    stamp(f, page, 12);
+    virtual_stamp(f, page, 12);
     virtual_free_part(test, f, page, 2);
-    expect_mapped(test, f, page + 2, 10);
+    virtual_expect_mapped(test, f, page + 2, 10);
     virtual_free_part(test, f, page + 10, 2);
-    expect_mapped(test, f, page + 2, 8);
+    virtual_expect_mapped(test, f, page + 2, 8);
     virtual_free_part(test, f, page + 5, 1);
-    expect_mapped(test, f, page + 2, 3);
-    expect_mapped(test, f, page + 6, 4);
-    expect_stamped(test, f, page + 2, 3);
-    expect_stamped(test, f, page + 6, 4);
+    virtual_expect_mapped(test, f, page + 2, 3);
+    virtual_expect_mapped(test, f, page + 6, 4);
+    virtual_expect_stamped(test, f, page + 2, 3);
+    virtual_expect_stamped(test, f, page + 6, 4);
     EXPECT_EQ(f->arena.counters.live, 2);
     EXPECT_EQ(f->arena.counters.live_pages, 7);
 }
@@ -194,7 +72,7 @@ VIRTUAL_CASE(parts_of_one_allocation_are_freed_by_their_own_first_page, .guard =
     EXPECT_STATUS(ps_virtual_free_part(&f->arena, virtual_page(f, page), ps_pages(3)),
                   PS_WRONG_SIZE);
     virtual_free(test, f, page + 3);
-    expect_mapped(test, f, page, 2);
+    virtual_expect_mapped(test, f, page, 2);
     virtual_free(test, f, page);
     EXPECT_EQ(f->arena.counters.live, 0);
 }
@@ -380,14 +258,8 @@ VIRTUAL_CASE(an_aligned_request_past_the_top_is_no_space, .base = 0xffffffffffff
 }
 
 static const struct test_case cases[] = {
-    TEST_CASE(two_allocations_keep_apart_and_go_back_whole_or_in_parts),
-    TEST_CASE(thirty_three_pages_hold_one_page_with_guards_of_sixteen),
-    TEST_CASE(fifty_pages_hold_two_that_share_a_guard_of_sixteen),
     TEST_CASE(forty_nine_pages_hold_only_one_with_guards_of_sixteen),
     TEST_CASE(sizes_around_a_batch_are_mapped_in_full),
-    TEST_CASE(freed_and_allocated_again_is_the_same_address),
-    TEST_CASE(holes_are_filled_from_the_lowest_address),
-    TEST_CASE(a_partial_free_makes_room_where_the_guards_allow_it),
     TEST_CASE(first_and_last_page_of_the_arena_go_back_alone),
     TEST_CASE(start_end_and_middle_fault_and_the_rest_stays),
     TEST_CASE(parts_of_one_allocation_are_freed_by_their_own_first_page),
