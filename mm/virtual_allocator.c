@@ -189,7 +189,7 @@ static bool read_limits(const struct ps_virtual_request *request, struct plan *p
         return false;
     plan->shape.low = ps_pages_of_bytes(request->low).count;
     plan->shape.high = (request->high - PS_PAGE_MASK) >> PS_PAGE_SHIFT;
-    plan->record.flags |= PS_VIRTUAL_LIMITED;
+    plan->record.last = plan->shape.high;
     return plan->shape.high != 0 && plan->shape.low <= plan->shape.high;
 }
 
@@ -218,7 +218,7 @@ static ps_status make_plan(const struct ps_virtual_allocator *allocator,
         .bytes = request->bytes,
         .who = request->who,
         .parts = 1,
-        .flags = request->flags,
+        .flags = (uint16_t)request->flags,
         .offset = pointer_offset(allocator, request),
         .alignment = (uint8_t)__builtin_ctzll(alignment),
         .attr = is_plain ? ps_attr_ram(PS_READ | PS_WRITE) : request->attr,
@@ -247,23 +247,28 @@ static uint64_t asked_for(const struct ps_virtual_request *request)
 
 /* ---- reserving addresses ---- */
 
-/* Room for large leaves, if that can be had. */
-static ps_status find_room(struct ps_virtual_allocator *allocator, struct plan *plan)
+ps_status ps_virtual_find_room(struct ps_virtual_allocator *allocator,
+                               const struct ps_arena_request *shape, uint64_t *first)
 {
-    struct ps_arena_request shape = plan->shape;
+    struct ps_arena_request aligned = *shape;
     uint64_t wanted = allocator->config.alignment.count;
     ps_status status = PS_NO_SPACE;
 
-    if (plan->at != 0)
-        return ps_arena_alloc_at(&allocator->arena, &shape, plan->at, plan->force);
-    if (wanted > shape.align && shape.pages >= wanted) {
-        shape.align = wanted;
-        status = ps_arena_alloc(&allocator->arena, &shape, &plan->record.first);
-        shape.align = plan->shape.align;
+    if (wanted > shape->align && shape->pages >= wanted) {
+        aligned.align = wanted;
+        status = ps_arena_alloc(&allocator->arena, &aligned, first);
     }
     if (status == PS_NO_SPACE)
-        status = ps_arena_alloc(&allocator->arena, &shape, &plan->record.first);
+        status = ps_arena_alloc(&allocator->arena, shape, first);
     return status;
+}
+
+static ps_status find_room(struct ps_virtual_allocator *allocator, struct plan *plan)
+{
+    if (plan->at == 0)
+        return ps_virtual_find_room(allocator, &plan->shape, &plan->record.first);
+    plan->record.first = plan->at;
+    return ps_arena_alloc_at(&allocator->arena, &plan->shape, plan->at, plan->force);
 }
 
 static void give_room(struct ps_virtual_allocator *allocator, const struct plan *plan)
@@ -277,10 +282,8 @@ static void give_room(struct ps_virtual_allocator *allocator, const struct plan 
 static ps_status reserve(struct ps_virtual_allocator *allocator, struct plan *plan)
 {
     uint64_t record;
-    ps_status status;
+    ps_status status = find_room(allocator, plan);
 
-    plan->record.first = plan->at;
-    status = find_room(allocator, plan);
     if (status != PS_OK)
         return status;
     record = ps_cells_take(&allocator->records);

@@ -20,18 +20,18 @@
 #include "cells_private.h"
 
 enum {
-    PS_VIRTUAL_BUSY = 1,           /* in a value: another call works on these pages */
-    PS_VIRTUAL_LIMITED = 1u << 16, /* flag of a record: the request had limits of its own */
+    PS_VIRTUAL_BUSY = 1, /* in a value: another call works on these pages */
 };
 
 struct ps_virtual_record {
     uint64_t first;    /* page where it began when it was made, or last resized */
     uint64_t bytes;    /* asked for, from its pointer on */
     uint64_t sequence; /* 0: not live yet */
+    uint64_t last;     /* page that the request's limits allowed; 0: it had none */
     struct ps_attribution who;
     uint32_t parts;    /* allocations in the arena that have this record */
-    uint32_t flags;    /* of the request */
     uint32_t seen;     /* validate: parts met so far; 0 outside of it */
+    uint16_t flags;    /* of the request */
     uint16_t offset;   /* of the pointer in the first page */
     uint8_t alignment; /* of the first page, as a power of two */
     ps_attr_t attr;
@@ -110,6 +110,10 @@ ps_status ps_virtual_failed(struct ps_virtual_allocator *allocator, ps_status st
 ps_status ps_virtual_misused(struct ps_virtual_allocator *allocator, enum ps_misuse what,
                              ps_virt_t va, uint64_t sequence);
 
+/* A place for that shape, with room for large leaves if that can be had. Under the lock. */
+PS_MUST_CHECK ps_status ps_virtual_find_room(struct ps_virtual_allocator *allocator,
+                                             const struct ps_arena_request *shape, uint64_t *first);
+
 /* ---- backing: without the lock ---- */
 
 /* Frames for [first, first + pages), mapped. All or nothing; pages are reserved by the caller. */
@@ -142,6 +146,10 @@ void ps_virtual_fill_slack(struct ps_virtual_allocator *allocator,
                            const struct ps_virtual_place *place);
 bool ps_virtual_slack_is_whole(struct ps_virtual_allocator *allocator,
                                const struct ps_virtual_place *place);
+
+/* Clear up to so many of the bytes behind what was asked for. */
+void ps_virtual_zero_slack(struct ps_virtual_allocator *allocator,
+                           const struct ps_virtual_place *place, uint64_t count);
 
 /* ---- giving back: under the lock ---- */
 

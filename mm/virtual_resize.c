@@ -30,22 +30,32 @@ static bool take_record(struct ps_virtual_allocator *allocator, struct resize *r
     return true;
 }
 
-/* The new record takes over, at its first page. */
-static void commit(struct ps_virtual_allocator *allocator, const struct resize *resize)
+/* So far, of the pages that it has. */
+static uint64_t old_bytes(const struct resize *resize)
 {
-    struct ps_virtual_counters *counters = &allocator->counters;
-    const struct ps_arena_extent *old = &resize->old.extent;
+    return ps_virtual_bytes(resize->old.record, resize->old.extent.first, resize->old.extent.pages);
+}
+
+/* The new record takes over, at its first page. */
+static void adopt(struct ps_virtual_allocator *allocator, const struct resize *resize)
+{
     struct ps_virtual_record *record = ps_virtual_record(allocator, resize->value);
 
-    counters->live_bytes -= ps_virtual_bytes(resize->old.record, old->first, old->pages);
-    counters->live_bytes += resize->bytes;
-    counters->live_pages = counters->live_pages - old->pages + resize->pages;
-    counters->peak_pages = ps_max(counters->peak_pages, counters->live_pages);
     record->first = resize->target;
     record->sequence = resize->old.record->sequence;
     ps_arena_set_value(&allocator->arena, resize->target,
                        resize->value & ~(uint64_t)PS_VIRTUAL_BUSY);
-    ps_virtual_drop(allocator, old->value);
+    ps_virtual_drop(allocator, resize->old.extent.value);
+}
+
+static void commit(struct ps_virtual_allocator *allocator, const struct resize *resize)
+{
+    struct ps_virtual_counters *counters = &allocator->counters;
+
+    counters->live_bytes = counters->live_bytes - old_bytes(resize) + resize->bytes;
+    counters->live_pages += resize->pages - resize->old.extent.pages;
+    counters->peak_pages = ps_max(counters->peak_pages, counters->live_pages);
+    adopt(allocator, resize);
 }
 
 /* As it was before. */
@@ -71,11 +81,14 @@ static ps_status back_rest(struct ps_virtual_allocator *allocator, const struct 
     return ps_virtual_back(allocator, &backing);
 }
 
+/* The rest of the page that was the last is part of what is added. */
 static void fill_slack(struct ps_virtual_allocator *allocator, const struct resize *resize)
 {
     struct ps_virtual_record *record = ps_virtual_record(allocator, resize->value);
     struct ps_virtual_place place = {{.first = resize->target, .pages = resize->pages}, record};
 
+    if ((resize->flags & PS_FRAME_ZERO) != 0)
+        ps_virtual_zero_slack(allocator, &resize->old, UINT64_MAX);
     record->first = resize->target;
     ps_virtual_fill_slack(allocator, &place);
 }
@@ -120,7 +133,7 @@ static ps_status find_target(struct ps_virtual_allocator *allocator, struct resi
         .guard_after = guard_like(old->guard_after),
     };
 
-    return ps_arena_alloc(&allocator->arena, &request, &resize->target);
+    return ps_virtual_find_room(allocator, &request, &resize->target);
 }
 
 /* The old frames at the new place, and more behind them. Without the lock. */
@@ -174,15 +187,21 @@ static ps_status move(struct ps_virtual_allocator *allocator, struct resize *res
     return status;
 }
 
+/* More frames in a row, and pages behind its limits, are not looked for. */
+static bool may_grow(const struct ps_virtual_record *record, const struct resize *resize)
+{
+    return (record->flags & PS_VIRTUAL_CONTIGUOUS) == 0 &&
+           (record->last == 0 || resize->pages - 1 <= record->last - resize->old.extent.first);
+}
+
 /* Under the lock, which is left in between. */
 static ps_status grow(struct ps_virtual_allocator *allocator, struct resize *resize)
 {
     const struct ps_virtual_record *record = resize->old.record;
-    bool may_move =
-        (resize->flags & PS_VIRTUAL_MAY_MOVE) != 0 && (record->flags & PS_VIRTUAL_LIMITED) == 0;
+    bool may_move = (resize->flags & PS_VIRTUAL_MAY_MOVE) != 0 && record->last == 0;
     ps_status status;
 
-    if ((record->flags & PS_VIRTUAL_CONTIGUOUS) != 0)
+    if (!may_grow(record, resize))
         return PS_NO_SPACE;
     if (ps_virtual_is_hopeless(allocator, resize->pages - resize->old.extent.pages) ||
         !take_record(allocator, resize))
@@ -198,38 +217,55 @@ static ps_status grow(struct ps_virtual_allocator *allocator, struct resize *res
     return status;
 }
 
-/* ---- shorter, or as many pages as before: needs no memory ---- */
+/* ---- shorter, or as many pages as before ---- */
 
-/* A record that others share keeps what was asked for at first. */
-static void set_bytes(struct ps_virtual_allocator *allocator, struct resize *resize)
+/* A record of its own for a part that shared one: from now on it has bytes of its own. */
+static bool leave_others(struct ps_virtual_allocator *allocator, struct resize *resize)
+{
+    if (!take_record(allocator, resize))
+        return false;
+    adopt(allocator, resize);
+    resize->old.extent.value = resize->value & ~(uint64_t)PS_VIRTUAL_BUSY;
+    resize->old.record = ps_virtual_record(allocator, resize->old.extent.value);
+    return true;
+}
+
+static void set_bytes(struct ps_virtual_allocator *allocator, struct resize *resize,
+                      uint64_t before)
 {
     struct ps_virtual_record *record = resize->old.record;
-    const struct ps_arena_extent *old = &resize->old.extent;
     uint64_t offset = ps_virtual_pointer(&resize->old).addr & PS_PAGE_MASK;
 
-    if (record->parts != 1)
-        return;
-    allocator->counters.live_bytes -= ps_virtual_bytes(record, old->first, old->pages);
-    allocator->counters.live_bytes += resize->bytes;
-    record->first = old->first;
+    allocator->counters.live_bytes = allocator->counters.live_bytes - before + resize->bytes;
+    record->first = resize->old.extent.first;
     record->offset = (uint16_t)offset;
     record->bytes = resize->bytes;
 }
 
-/* Leaves the lock. */
-static ps_status shrink(struct ps_virtual_allocator *allocator, struct resize *resize)
+/*
+ * All but giving pages back. Without memory for a record of its own, a part that gets shorter
+ * counts for all the bytes of its pages.
+ */
+static ps_status keep(struct ps_virtual_allocator *allocator, struct resize *resize)
 {
-    uint64_t rest = resize->old.extent.pages - resize->pages;
+    uint64_t before = old_bytes(resize);
     struct ps_virtual_place kept = resize->old;
+    bool is_shared = kept.record->parts != 1;
 
     if (ps_page_table_is_frozen(allocator->table))
-        return ps_virtual_leave(allocator, PS_BAD_STATE);
-    set_bytes(allocator, resize);
+        return PS_BAD_STATE;
+    if (is_shared && resize->bytes != before)
+        is_shared = !leave_others(allocator, resize);
+    if (is_shared && resize->bytes > before)
+        return PS_NO_MEMORY;
+    if ((resize->flags & PS_FRAME_ZERO) != 0 && resize->bytes > before)
+        ps_virtual_zero_slack(allocator, &kept, resize->bytes - before);
+    if (!is_shared)
+        set_bytes(allocator, resize, before);
+    kept = resize->old;
     kept.extent.pages = resize->pages;
     ps_virtual_fill_slack(allocator, &kept);
-    if (rest == 0)
-        return ps_virtual_leave(allocator, PS_OK);
-    return ps_virtual_free_range(allocator, &resize->old, kept.extent.first + resize->pages, rest);
+    return PS_OK;
 }
 
 /* ---- the call ---- */
@@ -260,6 +296,7 @@ static enum ps_misuse check_resize(struct ps_virtual_allocator *allocator, ps_vi
 static ps_status run(struct ps_virtual_allocator *allocator, ps_virt_t va, struct resize *resize)
 {
     enum ps_misuse misuse = check_resize(allocator, va, resize);
+    uint64_t have;
     ps_status status;
 
     if (misuse != PS_MISUSE_NONE) {
@@ -269,12 +306,17 @@ static ps_status run(struct ps_virtual_allocator *allocator, ps_virt_t va, struc
             ps_virtual_misused(allocator, misuse, va, is_hit ? resize->old.record->sequence : 0);
         return ps_virtual_leave(allocator, status);
     }
-    if (resize->pages <= resize->old.extent.pages)
-        return shrink(allocator, resize);
-    status = resize->pages > allocator->config.pages.count ? PS_NO_SPACE : grow(allocator, resize);
+    have = resize->old.extent.pages;
+    if (resize->pages > allocator->config.pages.count)
+        status = PS_NO_SPACE;
+    else
+        status = resize->pages > have ? grow(allocator, resize) : keep(allocator, resize);
     if (status != PS_OK)
         ps_virtual_failed(allocator, status, resize->bytes, &resize->old.record->who);
-    return ps_virtual_leave(allocator, status);
+    if (status != PS_OK || resize->pages >= have)
+        return ps_virtual_leave(allocator, status);
+    return ps_virtual_free_range(allocator, &resize->old, resize->target + resize->pages,
+                                 have - resize->pages);
 }
 
 ps_status ps_virtual_resize(struct ps_virtual_allocator *allocator, ps_virt_t va, uint64_t bytes,

@@ -47,6 +47,18 @@ void ps_virtual_fill_slack(struct ps_virtual_allocator *allocator,
     }
 }
 
+void ps_virtual_zero_slack(struct ps_virtual_allocator *allocator,
+                           const struct ps_virtual_place *place, uint64_t count)
+{
+    struct slack slack[2];
+    uint8_t *bytes;
+
+    find_slack(place, slack);
+    bytes = bytes_of(allocator, &slack[1]);
+    for (uint64_t at = 0; bytes != NULL && at < ps_min(slack[1].count, count); at++)
+        bytes[at] = 0;
+}
+
 bool ps_virtual_slack_is_whole(struct ps_virtual_allocator *allocator,
                                const struct ps_virtual_place *place)
 {

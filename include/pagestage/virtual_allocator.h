@@ -33,8 +33,8 @@
  * cutting allocations are promised by the pool (ps_frame_pool_promise).
  *
  * Locking: every call may come from any processor. The allocator's own lock is held for its
- * bookkeeping only: not while frames are taken, filled or mapped, nor during a round. Lock order:
- * virtual allocator, page table, cache types, frame pool.
+ * bookkeeping only: not while frames are taken, filled or mapped, nor during a round, but for that
+ * of ps_virtual_free_all(). Lock order: virtual allocator, page table, cache types, frame pool.
  *
  * In all calls a NULL allocator or result pointer is PS_INVALID_ARGS. On failure nothing has
  * changed but the counters `failed` or `rejected` and the record of the last failure or misuse;
@@ -72,7 +72,7 @@ struct ps_virtual_config {
     ps_virt_t base;   /* of the arena: [base, base + pages) */
     ps_pages_t pages; /* 1 to 2^47 */
 
-    /* Pages between any two allocations and at both ends; 0 is allowed. */
+    /* Pages between any two allocations and at both ends: 0 to PS_ARENA_GUARD_MAX. */
     ps_pages_t guard;
 
     /*
@@ -124,9 +124,9 @@ struct ps_virtual_allocator {
         uint64_t live_bytes; /* what was asked for of them */
         uint64_t peak_pages;
         uint64_t allocs;      /* successful calls so far: new allocations, */
-        uint64_t frees;       /* whole or in part, */
+        uint64_t frees;       /* whole or in part, also by getting shorter, */
         uint64_t moves;       /* and resizes that moved */
-        uint64_t failed;      /* requests that found no memory or no space */
+        uint64_t failed;      /* requests that found no memory or no space, or were not mapped */
         uint64_t rejected;    /* calls with bad arguments */
         uint64_t quarantined; /* ranges now */
     } counters;
@@ -158,12 +158,11 @@ struct ps_virtual_allocator {
  * config     read during the call only
  * PS_BAD_STATE     already initialised; the page table or the pool is not
  * PS_INVALID_ARGS  NULL; base not page-aligned; no pages; wrapping; not canonical; in both halves;
- *                  no room for one page between guards; an alignment that is not a power of two; a
- *                  tag that is not to allocate with; an unknown flag; pool and table of different
- *                  machines. base 0 is an address like any other, but its first page is never
- *                  mapped, and so not part of the arena.
- * PS_NO_MEMORY, PS_ACCESS_DENIED  as ps_page_table_anchor(), with PS_VIRTUAL_ANCHOR
- * Takes no frame but for PS_VIRTUAL_ANCHOR.
+ *                  no room for one page between guards, or too large ones; an alignment that is not
+ *                  a power of two; a tag that is not to allocate with; an unknown flag; pool and
+ *                  table of different machines. base 0 is an address like any other, but its first
+ * page is never mapped, and so not part of the arena. PS_NO_MEMORY, PS_ACCESS_DENIED  as
+ * ps_page_table_anchor(), with PS_VIRTUAL_ANCHOR Takes no frame but for PS_VIRTUAL_ANCHOR.
  */
 PS_MUST_CHECK ps_status ps_virtual_init(struct ps_virtual_allocator *allocator,
                                         struct ps_page_table *table, struct ps_frame_pool *pool,
@@ -209,9 +208,10 @@ struct ps_virtual_request {
 };
 
 /*
- * Allocate, back and map. *va is the first byte: of the first page, or with PS_VIRTUAL_PUSH and
- * bytes, the multiple of 16 from which they reach to the end of the last page, or 15 bytes less.
- * PS_BAD_STATE     not initialised; comes before everything else
+ * Allocate, back and map. *va is the first byte: of the first page, or with PS_VIRTUAL_PUSH, bytes
+ * and no alignment, the multiple of 16 from which they reach to the end of the last page, or 15
+ * bytes less.
+ * PS_BAD_STATE     not initialised, which comes before everything else; or the page table is frozen
  * PS_INVALID_ARGS  NULL; not exactly one of pages and bytes; alignment not a power of two; a guard
  *                  above PS_ARENA_GUARD_MAX; low above high; invalid attr; unknown flag
  * PS_NO_SPACE      no gap of that shape in the arena: no frame has been taken; or
@@ -245,9 +245,13 @@ PS_MUST_CHECK ps_status ps_virtual_alloc_at(struct ps_virtual_allocator *allocat
  * flags  PS_FRAME_ZERO: of what is added. PS_VIRTUAL_MAY_MOVE: to another address, where there is
  *        no room behind it. Frames are mapped there, nothing is copied.
  * *moved  its pointer now; `va` when it did not move
- * A longer allocation is backed as a new one is. A shorter one gives back whole pages.
+ * A longer allocation is backed as a new one is. A shorter one gives back whole pages. Alignment
+ * and guards are kept on the way; an allocation with limits stays where it is, and within them.
+ * A part that a free left has its own bytes afterwards; without memory to note them in, one that
+ * got shorter counts for all of its pages.
  * PS_INVALID_ARGS  no bytes, unknown flag
- * PS_NO_SPACE      no room behind it, and with PS_VIRTUAL_MAY_MOVE none elsewhere
+ * PS_NO_SPACE      no room behind it, and with PS_VIRTUAL_MAY_MOVE none elsewhere; more of an
+ *                  allocation with PS_VIRTUAL_CONTIGUOUS, or behind its limits
  * otherwise as ps_virtual_free() and ps_virtual_alloc(). Never PS_NO_MEMORY for less.
  */
 PS_MUST_CHECK ps_status ps_virtual_resize(struct ps_virtual_allocator *allocator, ps_virt_t va,
@@ -257,7 +261,7 @@ PS_MUST_CHECK ps_status ps_virtual_resize(struct ps_virtual_allocator *allocator
 
 /*
  * Free a whole allocation by its pointer; its size is known here.
- * PS_BAD_STATE      not initialised, or another call is at work on it
+ * PS_BAD_STATE      not initialised; the page table is frozen; or another call is at work on it
  * PS_OUT_OF_RANGE   not in the arena
  * PS_NOT_FOUND      free already, or never allocated
  * PS_ACCESS_DENIED  a guard page
@@ -265,7 +269,8 @@ PS_MUST_CHECK ps_status ps_virtual_resize(struct ps_virtual_allocator *allocator
  * PS_CORRUPT        PS_VIRTUAL_FILL, and the bytes before or behind what was asked for have been
  *                   written to. Nothing is freed, for whoever wants to look; freed without this
  *                   check by ps_virtual_free_part() or ps_virtual_free_all().
- * Each of them but the first is noted in `misuse`. Cost: O(log n + leaves), one round.
+ * What is wrong about the address is noted in `misuse`, also that a call is at work on it. Cost:
+ * O(log n + leaves), one round.
  */
 PS_MUST_CHECK ps_status ps_virtual_free(struct ps_virtual_allocator *allocator, ps_virt_t va);
 
@@ -286,7 +291,7 @@ PS_MUST_CHECK ps_status ps_virtual_free_part(struct ps_virtual_allocator *alloca
 
 /*
  * Free everything, quarantine included, in one round. For tests, and for the end of a world.
- * PS_BAD_STATE  not initialised, or a call is at work
+ * PS_BAD_STATE  not initialised, the page table is frozen, or a call is at work
  */
 PS_MUST_CHECK ps_status ps_virtual_free_all(struct ps_virtual_allocator *allocator);
 

@@ -72,7 +72,10 @@ const struct test_suite *const unit_suites[] = {
     &suite_virtual_layout,
     &suite_virtual_large,
     &suite_virtual_request,
+    &suite_virtual_resize,
+    &suite_virtual_debug,
     &suite_virtual_look,
+    &suite_virtual_failure,
     &suite_virtual_round,
     /* the stage */
     &suite_stage_unit,
