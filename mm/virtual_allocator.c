@@ -205,12 +205,23 @@ static uint16_t pointer_offset(const struct ps_virtual_allocator *allocator,
     return (uint16_t)ps_align_down(PS_PAGE_SIZE - used, PUSH_ALIGNMENT);
 }
 
-/* PS_NO_SPACE where the limits leave no page. */
+/* What does not fit: nowhere, or not there. */
+static ps_status fit(const struct ps_virtual_allocator *allocator,
+                     const struct ps_virtual_request *request, struct plan *plan)
+{
+    if (plan->shape.pages > allocator->config.pages.count)
+        return plan->at != 0 ? PS_OUT_OF_RANGE : PS_NO_SPACE;
+    if (!read_limits(request, plan))
+        return plan->at != 0 ? PS_INVALID_ARGS : PS_NO_SPACE;
+    return PS_OK;
+}
+
 static ps_status make_plan(const struct ps_virtual_allocator *allocator,
                            const struct ps_virtual_request *request, struct plan *plan)
 {
     bool is_plain = request->attr.access == 0 && request->attr.cache == 0;
     uint64_t alignment = ps_max(request->alignment.count, 1);
+    ps_status status;
 
     if (!request_is_valid(request))
         return PS_INVALID_ARGS;
@@ -230,11 +241,10 @@ static ps_status make_plan(const struct ps_virtual_allocator *allocator,
         !read_guard(request->guard_before, &plan->shape.guard_before) ||
         !read_guard(request->guard_after, &plan->shape.guard_after))
         return PS_INVALID_ARGS;
-    if (plan->shape.pages > allocator->config.pages.count || !read_limits(request, plan))
-        return PS_NO_SPACE;
-    if (request->bytes == 0)
+    status = fit(allocator, request, plan);
+    if (status == PS_OK && request->bytes == 0)
         plan->record.bytes = ps_bytes_of_pages(ps_pages(plan->shape.pages));
-    return PS_OK;
+    return status;
 }
 
 /* What was asked for, for the record of a failure: it may be more than there is. */

@@ -77,6 +77,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_virtual_look,
     &suite_virtual_failure,
     &suite_virtual_round,
+    &suite_virtual_space,
     /* the stage */
     &suite_stage_unit,
     &suite_stage_failure,
