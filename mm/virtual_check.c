@@ -20,10 +20,11 @@ static bool breach(struct check *check, const char *what, uint64_t page)
 
 static bool frame_is(const struct check *check, ps_frame_t frame, enum ps_frame_tag tag)
 {
-    struct ps_frame_info info;
+    struct ps_frame_info info = {0};
+    ps_status status = ps_frame_pool_query(check->allocator->pool, frame, &info);
 
-    return ps_frame_pool_query(check->allocator->pool, frame, &info) == PS_OK && info.managed &&
-           info.tag == tag;
+    (void)status; /* it answers for any frame */
+    return info.managed && info.tag == tag;
 }
 
 /* ---- records ---- */
@@ -36,10 +37,11 @@ static bool names_a_record(const struct check *check, uint64_t value)
 
     return offset >= PS_CELL_HEAD &&
            (offset - PS_CELL_HEAD) % sizeof(struct ps_virtual_record) == 0 &&
+           offset <= PS_PAGE_SIZE - sizeof(struct ps_virtual_record) &&
            frame_is(check, ps_frame_of_phys(ps_phys(cell)), PS_FRAME_HEAP);
 }
 
-/* The part lies in the pages that the record tells of. */
+/* The part lies in the pages that the record tells of; one that just grows may pass their end. */
 static bool record_fits(const struct ps_virtual_record *record,
                         const struct ps_arena_extent *extent)
 {
@@ -51,7 +53,8 @@ static bool record_fits(const struct ps_virtual_record *record,
         return false;
     pages = ps_pages_of_bytes(record->offset + record->bytes).count;
     before = extent->first - record->first;
-    return before < pages && extent->pages <= pages - before;
+    return before < pages &&
+           (extent->pages <= pages - before || (extent->value & PS_VIRTUAL_BUSY) != 0);
 }
 
 static bool check_record(struct check *check, const struct ps_arena_extent *extent)
@@ -63,6 +66,8 @@ static bool check_record(struct check *check, const struct ps_arena_extent *exte
     place.record = ps_virtual_record(check->allocator, extent->value);
     if (place.record->sequence > check->allocator->sequence)
         return breach(check, "sequence from the future", extent->first);
+    if ((extent->value & PS_VIRTUAL_BUSY) != 0 && check->allocator->working == 0)
+        return breach(check, "busy, and nobody works on it", extent->first);
     if (place.record->sequence == 0)
         return (extent->value & PS_VIRTUAL_BUSY) != 0 ||
                breach(check, "not live, and nobody works on it", extent->first);
@@ -164,7 +169,27 @@ static bool check_structures(struct check *check)
     for_each(check, count_part);
     if (!for_each(check, compare_parts))
         return false;
-    return check->records == allocator->records.used || breach(check, "a record is lost", 0);
+    /* What grows has one more, until it has grown. */
+    return check->records == allocator->records.used || allocator->working != 0 ||
+           breach(check, "a record is lost", 0);
+}
+
+/* Each names the next, up to the youngest. */
+static bool quarantine_is_right(const struct ps_virtual_allocator *allocator)
+{
+    uint64_t first = allocator->oldest;
+    uint64_t last = 0;
+
+    for (uint64_t n = 0; n < allocator->counters.quarantined; n++) {
+        struct ps_arena_extent extent;
+
+        if (ps_arena_find(&allocator->arena, first, &extent) != PS_OK ||
+            extent.kind != PS_ARENA_RETIRED || extent.first != first)
+            return false;
+        last = first;
+        first = extent.value;
+    }
+    return first == 0 && last == allocator->youngest;
 }
 
 static bool check_totals(struct check *check)
@@ -172,14 +197,16 @@ static bool check_totals(struct check *check)
     struct ps_virtual_allocator *allocator = check->allocator;
     const struct ps_virtual_counters *counters = &allocator->counters;
 
-    if (counters->live != check->found.live || counters->live_bytes != check->found.live_bytes ||
-        counters->peak_pages < counters->live_pages)
+    if (counters->live != check->found.live || counters->peak_pages < counters->live_pages)
         return breach(check, "wrong counters", 0);
+    if (!quarantine_is_right(allocator))
+        return breach(check, "quarantine in disorder", allocator->oldest);
     /* What a call works on outside of the lock is half mapped. */
     if (allocator->working != 0)
         return true;
-    if (counters->live_pages != check->found.live_pages)
-        return breach(check, "wrong number of pages", 0);
+    if (counters->live_pages != check->found.live_pages ||
+        counters->live_bytes != check->found.live_bytes)
+        return breach(check, "wrong number of pages or bytes", 0);
     if (allocator->arena.counters.retired != counters->quarantined)
         return breach(check, "retired, but not in quarantine", 0);
     ps_page_table_for_each(allocator->table, visit_range, check);

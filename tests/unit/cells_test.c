@@ -243,6 +243,79 @@ CELLS_CASE(validate_finds_what_is_wrong)
     ps_cells_put(&f->cells, cells[2]);
 }
 
+/* One number of the books, or of a frame, is wrong. */
+static void expect_wrong(struct test *test, struct fixture *f, uint64_t *place, uint64_t value)
+{
+    uint64_t right = *place;
+
+    *place = value;
+    EXPECT_STATUS(ps_cells_validate(&f->cells, NULL), PS_CORRUPT);
+    *place = right;
+    EXPECT_OK(ps_cells_validate(&f->cells, NULL));
+}
+
+CELLS_CASE(validate_finds_free_cells_that_are_none)
+{
+    uint64_t cells[3] = {take(test, f), take(test, f), take(test, f)};
+    struct ps_cell_frame *head = ps_cells_at(&f->cells, f->cells.first);
+    struct ps_cell_frame *full;
+    uint32_t fresh = head->fresh;
+    uint64_t lost;
+    ps_frame_t user;
+
+    ps_cells_put(&f->cells, cells[1]);
+    expect_wrong(test, f, &head->vacant, 8);
+    expect_wrong(test, f, &head->vacant, f->cells.first + 8); /* in the head */
+    expect_wrong(test, f, &head->vacant, head->vacant + 4096);
+    expect_wrong(test, f, ps_cells_at(&f->cells, cells[1]), cells[1]); /* without end */
+    head->fresh = A_FRAME + 1;
+    head->used = A_FRAME;
+    EXPECT_STATUS(ps_cells_validate(&f->cells, NULL), PS_CORRUPT);
+    head->fresh = fresh;
+    head->used = 2;
+    expect_wrong(test, f, &head->next, f->cells.first); /* without end */
+    expect_wrong(test, f, &f->cells.spare, 0);
+    expect_wrong(test, f, &f->cells.last, 0);
+    REQUIRE_OK(ps_frame_pool_alloc(&f->pool, PS_FRAME_4K, PS_FRAME_USER, 0, &user));
+    expect_wrong(test, f, &f->cells.first, user.number * 4096); /* not with our tag */
+    expect_wrong(test, f, &f->cells.first, (uint64_t)1 << 60);  /* of nobody */
+    EXPECT_OK(ps_frame_pool_free(&f->pool, user, ps_pages(1)));
+
+    full = head;
+    lost = f->cells.first;
+    cells[1] = take(test, f);
+    for (unsigned i = 3; i < A_FRAME; i++)
+        (void)take(test, f);
+    EXPECT_EQ(f->cells.first, 0);
+    full->next = full->previous = 0;
+    f->cells.first = f->cells.last = lost;
+    EXPECT_STATUS(ps_cells_validate(&f->cells, NULL), PS_CORRUPT); /* full, and in the list */
+    f->cells.first = f->cells.last = 0;
+    EXPECT_OK(ps_cells_validate(&f->cells, NULL));
+    for (unsigned i = 0; i < A_FRAME; i++)
+        ps_cells_put(&f->cells, lost + PS_CELL_HEAD + i * BYTES);
+}
+
+CELLS_CASE(null_is_invalid_args)
+{
+    struct ps_cells cells = {0};
+    const struct ps_machine *machine = &f->sim->machine;
+    struct ps_machine other = *machine;
+
+    EXPECT_STATUS(ps_cells_init(NULL, machine, &f->pool, PS_FRAME_HEAP, BYTES), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_cells_init(&cells, NULL, &f->pool, PS_FRAME_HEAP, BYTES), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_cells_init(&cells, machine, NULL, PS_FRAME_HEAP, BYTES), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_cells_init(&cells, &other, &f->pool, PS_FRAME_HEAP, BYTES), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_cells_init(&cells, machine, &f->pool, PS_FRAME_DAMAGED, BYTES),
+                  PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_cells_init(&cells, machine, &f->pool, PS_FRAME_TAG_COUNT, BYTES),
+                  PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_cells_destroy(NULL), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_cells_destroy(&cells), PS_BAD_STATE);
+    EXPECT_STATUS(ps_cells_validate(NULL, NULL), PS_INVALID_ARGS);
+    EXPECT_STATUS(ps_cells_validate(&cells, NULL), PS_BAD_STATE);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(no_cells_take_no_frame),
     TEST_CASE(sizes_that_do_not_fit_are_refused),
@@ -253,6 +326,8 @@ static const struct test_case cases[] = {
     TEST_CASE(a_reserve_that_fails_takes_nothing),
     TEST_CASE(any_order_of_calls_keeps_cells_apart),
     TEST_CASE(validate_finds_what_is_wrong),
+    TEST_CASE(validate_finds_free_cells_that_are_none),
+    TEST_CASE(null_is_invalid_args),
 };
 
 const struct test_suite suite_cells = TEST_SUITE("cells", cases);

@@ -75,6 +75,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_virtual_resize,
     &suite_virtual_debug,
     &suite_virtual_look,
+    &suite_virtual_check,
     &suite_virtual_failure,
     &suite_virtual_round,
     &suite_virtual_space,

@@ -77,6 +77,7 @@ extern const struct test_suite suite_stage_memory;
 extern const struct test_suite suite_stage_unit;
 extern const struct test_suite suite_tlb;
 extern const struct test_suite suite_virtual_allocator;
+extern const struct test_suite suite_virtual_check;
 extern const struct test_suite suite_virtual_debug;
 extern const struct test_suite suite_virtual_failure;
 extern const struct test_suite suite_virtual_large;
