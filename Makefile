@@ -251,19 +251,21 @@ $(BUILD)/stress/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(GCC) $(THREAD_FLAGS) -O2 -MMD -c $< -o $@
 
-# ---- coverage: the host's tests with frame pool, range tree, address arena and page tables counted.
+# ---- coverage: the host's tests with most of the library counted.
 # The helpers for entries are in a header: their own tests are counted for them. ----
 
 COVERED          := $(wildcard mm/frame_pool*.c mm/range_tree*.c mm/address_arena*.c \
-                    mm/page_table*.c) mm/tlb.c mm/cache_types.c tests/unit/entry_test.c
+                    mm/page_table*.c mm/virtual*.c) mm/tlb.c mm/cache_types.c mm/cells.c \
+                    tests/unit/entry_test.c
 COVERAGE_OBJECTS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(COVERED))
 COVERAGE_THREADS := $(patsubst %.c,$(BUILD)/coverage/%.o,$(THREAD_SOURCES))
 COVERAGE         := -fprofile-instr-generate -fcoverage-mapping
 
-coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of frame pool, trees, page tables
+coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of the memory stage, line by line
 	@python3 scripts/coverage.py $< frame_pool -_model/ + $< range_tree -_model/ + \
 	        $< address_arena -_model/ + \
 	        $< page_table -_model/ + $< cache_types/ + $< tlb/ + $< entry/ + \
+	        $< virtual_ -_model/ + $< cells/ + \
 	        $(BUILD)/coverage/thread_tests frame_pool_ -threads/
 
 $(BUILD)/coverage/host_tests: $(COVERAGE_OBJECTS) \

@@ -113,9 +113,9 @@ ps_status ps_virtual_destroy(struct ps_virtual_allocator *allocator, const struc
     }
     ps_virtual_end_quarantine(allocator);
     status = ps_arena_destroy(&allocator->arena);
-    if (status == PS_OK)
+    if (status == PS_OK) /* defensive: nothing is allocated, */
         status = ps_cells_destroy(&allocator->records);
-    if (status != PS_OK)
+    if (status != PS_OK) /* defensive: and nothing has a record */
         return ps_virtual_leave(allocator, status);
     *allocator = (struct ps_virtual_allocator){0}; /* and with it the lock */
     return PS_OK;

@@ -3,10 +3,10 @@
 
 usage: coverage.py PROGRAM PART OF A NAME [-PART OF A NAME ...] [+ PROGRAM ...]
 
-The parts are the frame pool, the range tree, the address arena and the page tables, with what these
-have in headers; the programs were built with their sources counted. Each is run for the cases
-whose names contain the part, and none of those behind a minus: what random work reaches, nobody has
-stated.
+The parts are the frame pool, the range tree, the address arena, the page tables and the virtual
+allocator with its cells, with what these have in headers; the programs were built with their
+sources counted. Each is run for the cases whose names contain the part, and none of those behind a
+minus: what random work reaches, nobody has stated.
 A file fails when one of its functions is never called, or when a branch never goes one of its two
 ways, unless a comment on that line, or right before the statement, says why that cannot be:
 
@@ -14,7 +14,7 @@ ways, unless a comment on that line, or right before the statement, says why tha
         return PS_NONE;
 
 A label of a switch is to be reached; that it is also passed over is not asked for. Nor is that
-ps_check_breach() is true: it never is.
+breach() or ps_check_breach() is true: they never are.
 """
 import json
 import os
@@ -28,11 +28,11 @@ OUT = ROOT / (os.environ.get("BUILD") or "build") / "coverage"
 COV = os.environ.get("LLVM_COV") or "llvm-cov"
 PROFDATA = os.environ.get("LLVM_PROFDATA") or "llvm-profdata"
 PARTS = ("mm/frame_pool*", "mm/range_tree*", "mm/address_arena*", "mm/page_table*",
-         "mm/cache_types*", "mm/tlb*", "mm/x86_64/entry*")
+         "mm/cache_types*", "mm/tlb*", "mm/cells*", "mm/virtual*", "mm/x86_64/entry*")
 DEADLINE = 120  # seconds for one program
 BRANCH = re.compile(r"\s*\|\s+Branch \((\d+):(\d+)\): \[(?:True: (\S+), False: (\S+)|Folded.*)\]")
 HEADING = re.compile(r"(/\S+):")
-REACHED = re.compile(r"case\b|default\b|ps_check_breach\(")
+REACHED = re.compile(r"case\b|default\b|(ps_check_)?breach\(")
 
 
 def wanted(program, part, *without):
