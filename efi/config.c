@@ -201,6 +201,11 @@ static bool set_repeat(struct config *config, const char *value)
     return read_number32(value, 1, 1000000, &config->repeat);
 }
 
+static bool set_operations(struct config *config, const char *value)
+{
+    return read_number32(value, 0, UINT32_MAX, &config->operations);
+}
+
 static bool set_deadline(struct config *config, const char *value)
 {
     return read_number32(value, 0, 3600, &config->deadline);
@@ -275,6 +280,7 @@ static const struct key {
     {"suites", set_suites, "names separated by commas, a star only at the end of one"},
     {"seed", set_seed, "a number of 64 bits"},
     {"repeat", set_repeat, "1 to 1000000"},
+    {"operations", set_operations, "a number of 32 bits; 0 is what fits in a second"},
     {"deadline", set_deadline, "0 to 3600 seconds"},
     {"processors", set_processors, "a number of 32 bits; 0 is all"},
     {"mute", set_mute, "the number of a processor; 0 is none"},
@@ -537,8 +543,8 @@ void config_print(const struct config *config, const struct ps_sink *sink)
 {
     ps_print(sink, "{\"suites\":");
     report_json_string(sink, config->suites);
-    ps_print(sink, ",\"seed\":%" PS_PRIu ",\"repeat\":%u,\"deadline\":%u", config->seed,
-             config->repeat, config->deadline);
+    ps_print(sink, ",\"seed\":%" PS_PRIu ",\"repeat\":%u", config->seed, config->repeat);
+    ps_print(sink, ",\"operations\":%u,\"deadline\":%u", config->operations, config->deadline);
     ps_print(sink, ",\"processors\":%u,\"mute\":%u", config->processors, config->mute);
     ps_print(sink,
              ",\"end\":\"%s\",\"log\":\"%s\",\"levels\":\"%s\",\"death\":", end_words[config->end],

@@ -36,6 +36,7 @@ struct config {
     char suites[CONFIG_LINE_SIZE]; /* patterns, separated by commas; see config_wants() */
     uint64_t seed;                 /* of the random cases */
     uint32_t repeat;               /* how often every case runs, each time with the next seed */
+    uint32_t operations;           /* of the long random case; 0: as many as fit in a second */
     uint32_t deadline;             /* seconds for one case; 0: no limit */
     uint32_t processors;           /* at most; 0: all */
     uint32_t mute;                 /* number of one that is not called when it is started; or 0 */

@@ -1,5 +1,6 @@
 #include "live_world.h"
 
+#include "cpu.h"
 #include "traps.h"
 
 #define SCRATCH_PAGES (8 * PS_GIB / PS_PAGE_SIZE)
@@ -34,6 +35,11 @@ static struct outcome live_execute(struct world *world, ps_virt_t va)
     return touch(probe_execute, va, 0);
 }
 
+static uint64_t timestamp(void)
+{
+    return cpu_timestamp();
+}
+
 void live_world_init(struct world *world, struct ps_stage *stage, uint64_t seed)
 {
     *world = (struct world){.machine = &stage->machine,
@@ -43,6 +49,7 @@ void live_world_init(struct world *world, struct ps_stage *stage, uint64_t seed)
                             .scratch = ps_virt(LIVE_SCRATCH),
                             .scratch_pages = ps_pages(SCRATCH_PAGES),
                             .seed = seed,
+                            .clock = timestamp,
                             .load = live_load,
                             .store = live_store,
                             .execute = live_execute};

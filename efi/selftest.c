@@ -173,6 +173,8 @@ bool self_test(struct application *app)
                                           app->stack,  ps_pages(APPLICATION_STACK_PAGES)};
     machine_suite_init(&subject);
     live_world_init(&self.world, &app->stage, app->config.seed);
+    self.world.operations = app->config.operations;
+    self.world.patience = app->facts.timestamps_per_second;
     watchdog_init(&app->apic, app->facts.timestamps_per_second);
     collect_suites(&self);
     *runner = make_runner(&self);
@@ -181,6 +183,7 @@ bool self_test(struct application *app)
     console_plan(runner, self.suites, self.suite_count);
     test_run(runner, self.suites, suites_to_run(&self));
     facts_report_end(app, console_report());
+    report_fact(console_report(), "random-operations", "%" PS_PRIu, self.world.operations_done);
     console_report_end(
         &(struct report_counts){plan, runner->passed, runner->failed, runner->skipped});
     return runner->failed == 0 && runner->number == plan && plan != 0;

@@ -60,11 +60,13 @@ def passes_touching_little(result, report):
     return None if 0 < gib < 4 else f"QEMU held {gib:.1f} GiB of memory"
 
 
-def passes_with_screen(result, report):
-    """Every test passed, and the adapter with a framebuffer was found behind the one without."""
-    if b'"form":"bgrx"' not in result.serial:
-        return "no usable framebuffer was found"
-    return passes(result, report)
+def telling(fact, verdict=passes_without_skips):
+    """A run that passes, and whose report tells the fact."""
+    def passes_and_tells(result, report):
+        missing = None if fact.encode() in result.serial else f"there is no {fact!r}"
+        return verdict(result, report) or missing
+    passes_and_tells.__doc__ = f"Every test passed, and the report tells {fact!r}."
+    return passes_and_tells
 
 
 def passes_as_the_shell_said(result, report):
@@ -87,14 +89,7 @@ def passes_as_the_file_said(result, report):
 
 def paging(found, asked, levels, verdict=passes_without_skips):
     """A run that passes and has so many levels of page tables, whatever the firmware had."""
-    fact = f'# paging: {{"levels":{levels},"found":{found},"asked":"{asked}"'.encode()
-
-    def passes_with_levels(result, report):
-        return verdict(result, report) or (
-            None if fact in result.serial else f"there is no {fact.decode()}")
-    passes_with_levels.__doc__ = (f"Every test passed with {levels} levels of page tables: "
-                                  f"the firmware had {found}, the settings said {asked}.")
-    return passes_with_levels
+    return telling(f'# paging: {{"levels":{levels},"found":{found},"asked":"{asked}"', verdict)
 
 
 def stays_at_4_levels(result, report):
@@ -455,13 +450,16 @@ CASES = [
     Case("all_processors_but_one_not_used", {"smp": "2", "fw_cfg": {"processors": "1"}},
          passes_on(1, enabled=2, used=1)),
     Case("machine_that_counts_instructions", {}, counts_instructions, with_instruction_count),
+    Case("million_random_operations",
+         {"fw_cfg": {"suites": "virtual_random", "operations": "1000000", "deadline": "0"}},
+         telling("# random-operations: 1000000\r\n"), deadline=300),
     Case("machine_with_ide_disk", {"bus": "ide"}),
     Case("display_none", {"display": ()}),
     Case("display_virtio_gpu", {"display": ("virtio-gpu-pci",)}),
     Case("display_ramfb", {"display": ("ramfb",)}),
     Case("display_bochs", {"display": ("bochs-display",)}),
     Case("display_behind_one_without_memory", {"display": ("virtio-gpu-pci", "VGA")},
-         passes_with_screen),
+         telling('"form":"bgrx"', passes)),
     Case("serial_none", {"serial": False}, silent_pass),
     Case("usb_stick", prepare=on_stick),
     Case("debugger_walks_our_tables", script=debugger),

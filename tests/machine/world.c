@@ -11,6 +11,8 @@
 #define ARENA         0xffffc00000000000ull
 #define ARENA_PAGES   (PS_TIB / PS_PAGE_SIZE)
 
+enum { RANDOM_OPERATIONS = 20000 };
+
 struct host {
     struct world world; /* first: a world is the first part of its host */
     struct sim_machine *sim;
@@ -97,6 +99,7 @@ struct world *world_host_create(uint64_t seed, unsigned flags)
         .scratch_pages = ps_pages(SCRATCH_PAGES),
         .seed = seed,
         .simulated = true,
+        .operations = RANDOM_OPERATIONS,
         .load = host_load,
         .store = host_store,
         .execute = host_execute,

@@ -45,6 +45,12 @@ struct world {
     uint64_t seed;                      /* of this run's random cases */
     bool simulated;                     /* on the host */
 
+    /* Of the long random case: how many; 0: as many as fit in `patience` of `clock`. */
+    uint64_t operations;
+    uint64_t (*clock)(void);
+    uint64_t patience;
+    uint64_t operations_done; /* by all its runs */
+
     /* 8 bytes at va, aligned to 8. Supervisor mode. */
     struct outcome (*load)(struct world *world, ps_virt_t va);
     struct outcome (*store)(struct world *world, ps_virt_t va, uint64_t value);

@@ -52,6 +52,7 @@ static void defaults_hold_where_nothing_is_said(struct test *test)
     EXPECT_TEXT(fixture.config.suites, "*");
     EXPECT_EQ(fixture.config.seed, 1);
     EXPECT_EQ(fixture.config.repeat, 1);
+    EXPECT_EQ(fixture.config.operations, 0);
     EXPECT_EQ(fixture.config.deadline, 20);
     EXPECT_EQ(fixture.config.processors, 0);
     EXPECT_EQ(fixture.config.mute, 0);
@@ -70,12 +71,14 @@ static void every_key_is_understood(struct test *test)
 
     set_up(&fixture);
     parse(&fixture, "suites = frame_pool, page_*\nseed=0xdeadBEEF00000001\nrepeat = 100\n"
-                    "deadline=0\nprocessors = 3\nmute=2\nend = halt\nlog = verbose\ndeath = "
+                    "operations = 1000000\ndeadline=0\nprocessors = 3\nmute=2\nend = halt\nlog = "
+                    "verbose\ndeath = "
                     "page-fault\nwait = yes\nlevels = 5\n");
     EXPECT_TEXT(fixture.said, "");
     EXPECT_TEXT(fixture.config.suites, "frame_pool, page_*");
     EXPECT_EQ(fixture.config.seed, 0xdeadbeef00000001);
     EXPECT_EQ(fixture.config.repeat, 100);
+    EXPECT_EQ(fixture.config.operations, 1000000);
     EXPECT_EQ(fixture.config.deadline, 0);
     EXPECT_EQ(fixture.config.processors, 3);
     EXPECT_EQ(fixture.config.mute, 2);
@@ -203,6 +206,7 @@ static void unknown_value_is_told_and_the_old_one_stays(struct test *test)
         {"repeat", "0"},
         {"repeat", "0x10g"},
         {"repeat", "1000001"},
+        {"operations", "4294967296"},
         {"deadline", "3601"},
         {"processors", "-1"},
         {"processors", "4294967296"},
@@ -504,11 +508,12 @@ static void settings_are_printed_as_json(struct test *test)
 
     set_up(&fixture);
     config_print(&fixture.config, &fixture.sink);
-    EXPECT_TEXT(fixture.said, "{\"suites\":\"*\",\"seed\":1,\"repeat\":1,\"deadline\":20,"
-                              "\"processors\":0,\"mute\":0,"
-                              "\"end\":\"power-off\",\"log\":\"normal\","
-                              "\"levels\":\"as-found\",\"death\":\"\","
-                              "\"wait\":false}");
+    EXPECT_TEXT(fixture.said,
+                "{\"suites\":\"*\",\"seed\":1,\"repeat\":1,\"operations\":0,\"deadline\":20,"
+                "\"processors\":0,\"mute\":0,"
+                "\"end\":\"power-off\",\"log\":\"normal\","
+                "\"levels\":\"as-found\",\"death\":\"\","
+                "\"wait\":false}");
 }
 
 static const struct test_case cases[] = {
