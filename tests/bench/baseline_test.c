@@ -367,8 +367,12 @@ int main(void)
 {
     static const struct test_suite baselines = TEST_SUITE("bench_baseline", baseline_cases);
     static const struct test_suite report = TEST_SUITE("bench_report", report_cases);
-    static const struct test_suite *const suites[] = {
-        &baselines, &page_baseline_suite, &range_baseline_suite, &arena_baseline_suite, &report};
+    static const struct test_suite *const suites[] = {&baselines,
+                                                      &page_baseline_suite,
+                                                      &range_baseline_suite,
+                                                      &arena_baseline_suite,
+                                                      &virtual_baseline_suite,
+                                                      &report};
     struct test_runner runner = {.out = {write_out, stdout}};
 
     ps_print(&runner.out, "TAP version 13\n");

@@ -44,7 +44,8 @@ def main():
     if not phases:
         sys.exit("instructions.py: nothing was counted; valgrind's headers were not there?")
     print("# instructions per operation; frame_pool: 256 MiB of frames, half of them taken;")
-    print("# range_tree: 10k ranges; page_table: per leaf; a string instruction counts once for each word")
+    print("# range_tree: 10k ranges; page_table: per leaf; virtual: a pair;")
+    print("# a string instruction counts once for each word")
     field = ()
     with open(BUILD / "bench_instructions.jsonl", "w") as out:
         for phase, counts in phases.items():

@@ -17,7 +17,7 @@
 #include "bench_suites.h"
 
 static const struct bench_suite *const suites[] = {&bench_frame_pool, &bench_page_table,
-                                                   &bench_range_tree, &bench_arena};
+                                                   &bench_range_tree, &bench_arena, &bench_virtual};
 
 struct options {
     const char *only[16];

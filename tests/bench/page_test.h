@@ -7,5 +7,6 @@
 extern const struct test_suite arena_baseline_suite;
 extern const struct test_suite page_baseline_suite;
 extern const struct test_suite range_baseline_suite;
+extern const struct test_suite virtual_baseline_suite;
 
 #endif
