@@ -4,6 +4,9 @@
 /* Frames are taken and mapped in batches: the array of a batch lies on the stack. */
 enum { BATCH = 64 };
 
+/* So many single frames are taken one by one: that is quicker than all at once. */
+enum { FEW = 8 };
+
 /* ---- giving frames back ---- */
 
 static bool give(struct ps_frame_pool *pool, ps_frame_t first, enum ps_frame_size size)
@@ -160,13 +163,35 @@ static uint64_t batch_pages(const struct work *work)
     return work->size == PS_FRAME_4K ? pages : ps_min(pages, chunk - page_of(work) % chunk);
 }
 
+static void give_singles(struct ps_frame_pool *pool, const ps_frame_t *frames, uint64_t count)
+{
+    while (count > 0)
+        give_single(pool, frames[--count]);
+}
+
+/* All or none. */
+static ps_status take_singles(const struct work *work, ps_frame_t *frames, uint64_t count)
+{
+    struct ps_frame_pool *pool = work->allocator->pool;
+    enum ps_frame_tag tag = work->allocator->config.tag;
+    ps_status status = PS_OK;
+    uint64_t taken = 0;
+
+    if (count > FEW)
+        return ps_frame_pool_alloc_scattered(pool, count, tag, zero_flag(work), frames);
+    for (; status == PS_OK && taken < count; taken += status == PS_OK)
+        status = ps_frame_pool_alloc(pool, PS_FRAME_4K, tag, zero_flag(work), &frames[taken]);
+    if (status != PS_OK)
+        give_singles(pool, frames, taken);
+    return status;
+}
+
 static ps_status add_batch(struct work *work)
 {
     struct ps_virtual_allocator *allocator = work->allocator;
     uint64_t pages = batch_pages(work);
     ps_frame_t frames[BATCH];
-    ps_status status = ps_frame_pool_alloc_scattered(allocator->pool, pages, allocator->config.tag,
-                                                     zero_flag(work), frames);
+    ps_status status = take_singles(work, frames, pages);
 
     if (status != PS_OK)
         return PS_NO_MEMORY;
@@ -176,8 +201,7 @@ static ps_status add_batch(struct work *work)
     if (status == PS_OK)
         work->done += pages;
     else
-        for (uint64_t i = pages; i > 0; i--)
-            give_single(allocator->pool, frames[i - 1]);
+        give_singles(allocator->pool, frames, pages);
     return status;
 }
 
