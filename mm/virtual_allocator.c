@@ -301,7 +301,7 @@ static ps_status reserve(struct ps_virtual_allocator *allocator, struct plan *pl
         give_room(allocator, plan);
         return PS_NO_MEMORY;
     }
-    plan->shape.value = record | PS_VIRTUAL_BUSY;
+    plan->shape.value = record;
     ps_arena_set_value(&allocator->arena, plan->record.first, plan->shape.value);
     *ps_virtual_record(allocator, record) = plan->record;
     allocator->working++;
@@ -322,8 +322,6 @@ static void publish(struct ps_virtual_allocator *allocator, const struct plan *p
     struct ps_virtual_record *record = ps_virtual_record(allocator, plan->shape.value);
 
     record->sequence = ++allocator->sequence;
-    ps_arena_set_value(&allocator->arena, record->first,
-                       plan->shape.value & ~(uint64_t)PS_VIRTUAL_BUSY);
     counters->allocs++;
     counters->live++;
     counters->live_bytes += record->bytes;

@@ -69,7 +69,7 @@ static bool check_record(struct check *check, const struct ps_arena_extent *exte
     if ((extent->value & PS_VIRTUAL_BUSY) != 0 && check->allocator->working == 0)
         return breach(check, "busy, and nobody works on it", extent->first);
     if (place.record->sequence == 0)
-        return (extent->value & PS_VIRTUAL_BUSY) != 0 ||
+        return check->allocator->working != 0 ||
                breach(check, "not live, and nobody works on it", extent->first);
     if (!record_fits(place.record, extent))
         return breach(check, "record of another allocation", extent->first);
@@ -99,14 +99,22 @@ static bool check_pages(struct check *check, const struct ps_arena_extent *exten
     return true;
 }
 
+/* Its pages change just now. */
+static bool is_at_work(const struct check *check, const struct ps_arena_extent *extent)
+{
+    return (extent->value & PS_VIRTUAL_BUSY) != 0 ||
+           ps_virtual_record(check->allocator, extent->value)->sequence == 0;
+}
+
 static bool visit_extent(void *context, const struct ps_arena_extent *extent)
 {
     struct check *check = context;
-    bool is_quiet = extent->kind == PS_ARENA_LIVE && (extent->value & PS_VIRTUAL_BUSY) == 0;
 
-    if (extent->kind == PS_ARENA_LIVE && !check_record(check, extent))
+    if (extent->kind != PS_ARENA_LIVE)
+        return true;
+    if (!check_record(check, extent))
         return false;
-    return !is_quiet || check_pages(check, extent);
+    return is_at_work(check, extent) || check_pages(check, extent);
 }
 
 /* Told of everything that is mapped anywhere, in order of address. */
