@@ -158,6 +158,8 @@ TABLE_CASE(remove_write_answers_as_unmap_does)
     EXPECT_STATUS(ps_page_table_remove_write(&f->table, at(TABLE_LOW, 0), ps_pages(1), &gather),
                   PS_BAD_STATE);
     EXPECT_OK(ps_page_table_freeze(&f->table, false));
+    EXPECT(!ps_page_table_is_frozen(&f->table));
+    EXPECT(ps_page_table_is_frozen(&(struct ps_page_table){0}));
     EXPECT_EQ(ps_tlb_gather_flush(&gather), 0);
 }
 
