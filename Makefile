@@ -145,9 +145,9 @@ $(BUILD)/lib/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(GCC) $(LIB_FLAGS) $(LIB_OPT) -MMD -c $< -o $@
 
-# ---- the image: what is called often compiled for speed, the rest for size, and what nothing calls
-# left out. The library checks itself for undefined behaviour. Null pointers need no checks of their
-# own: page 0 is never mapped. Alignment, and where pointers lead, is the host tests' business, and
+# ---- the image: what is called most compiled for speed, the rest for size, and what nothing calls
+# left out. The library checks its arithmetic and its array indices. Null pointers need no checks of
+# their own: page 0 is never mapped. All other undefined behaviour is the host tests' business, and
 # so is everything about the tests themselves and most of the application. ----
 
 IMAGE_FLAGS := --target=x86_64-unknown-windows-gnu $(COMMON) -Imm/x86_64 -Imm -Itests -Iefi \
@@ -155,8 +155,10 @@ IMAGE_FLAGS := --target=x86_64-unknown-windows-gnu $(COMMON) -Imm/x86_64 -Imm -I
                -gdwarf-4 -ffreestanding -fshort-wchar -mno-red-zone -mgeneral-regs-only \
                -mno-stack-arg-probe -fno-stack-protector -fno-asynchronous-unwind-tables \
                -ffunction-sections -fdata-sections
-IMAGE_CHECKS := -fsanitize=undefined -fsanitize-trap=undefined \
-               -fno-sanitize=null,alignment,pointer-overflow,object-size
+IMAGE_CHECKS := -fsanitize=signed-integer-overflow,shift,unreachable,integer-divide-by-zero \
+                -fsanitize=return,vla-bound,bounds -fsanitize-trap=undefined
+IMAGE_FAST := page_table_map page_table_unmap page_table_walk page_table_single \
+              page_table_change frame_pool_quick
 IMAGE_SOURCES := $(MM) $(HW) $(wildcard efi/*.c efi/*.S tests/harness/*.c tests/suite/*.c)
 IMAGE_OBJECTS := $(patsubst %,$(BUILD)/image/%.o,$(basename $(IMAGE_SOURCES)))
 LINK_IMAGE = $(LLD_LINK) /subsystem:efi_application /entry:efi_main /nodefaultlib /base:0 \
@@ -164,7 +166,7 @@ LINK_IMAGE = $(LLD_LINK) /subsystem:efi_application /entry:efi_main /nodefaultli
 $(BUILD)/image/%: IMAGE_FLAGS += -Oz
 # Besides the library, the suites which show that this works.
 $(addprefix $(BUILD)/image/,mm/% efi/trap_suite.o efi/death_suite.o): IMAGE_FLAGS += $(IMAGE_CHECKS)
-$(patsubst %,$(BUILD)/image/mm/%.o,$(FAST)): IMAGE_FLAGS += -O2
+$(patsubst %,$(BUILD)/image/mm/%.o,$(IMAGE_FAST)): IMAGE_FLAGS += -O2
 
 image: $(BUILD)/BOOTX64.EFI ## build/BOOTX64.EFI, the application; also put on the ESP folder
 
