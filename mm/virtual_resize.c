@@ -36,16 +36,22 @@ static uint64_t old_bytes(const struct resize *resize)
     return ps_virtual_bytes(resize->old.record, resize->old.extent.first, resize->old.extent.pages);
 }
 
-/* The new record takes over, at its first page. */
+/* The new record takes over, at its first page; still busy. */
 static void adopt(struct ps_virtual_allocator *allocator, const struct resize *resize)
 {
     struct ps_virtual_record *record = ps_virtual_record(allocator, resize->value);
 
     record->first = resize->target;
     record->sequence = resize->old.record->sequence;
+    ps_arena_set_value(&allocator->arena, resize->target, resize->value);
+    ps_virtual_drop(allocator, resize->old.extent.value);
+}
+
+/* Others may work on it from now on. */
+static void end_work(struct ps_virtual_allocator *allocator, const struct resize *resize)
+{
     ps_arena_set_value(&allocator->arena, resize->target,
                        resize->value & ~(uint64_t)PS_VIRTUAL_BUSY);
-    ps_virtual_drop(allocator, resize->old.extent.value);
 }
 
 static void commit(struct ps_virtual_allocator *allocator, const struct resize *resize)
@@ -212,7 +218,9 @@ static ps_status grow(struct ps_virtual_allocator *allocator, struct resize *res
     if (status == PS_NO_SPACE && may_move)
         status = move(allocator, resize);
     allocator->working--;
-    if (status != PS_OK)
+    if (status == PS_OK)
+        end_work(allocator, resize);
+    else
         restore(allocator, resize);
     return status;
 }
@@ -225,6 +233,7 @@ static bool leave_others(struct ps_virtual_allocator *allocator, struct resize *
     if (!take_record(allocator, resize))
         return false;
     adopt(allocator, resize);
+    end_work(allocator, resize);
     resize->old.extent.value = resize->value & ~(uint64_t)PS_VIRTUAL_BUSY;
     resize->old.record = ps_virtual_record(allocator, resize->old.extent.value);
     return true;
