@@ -79,6 +79,7 @@ const struct test_suite *const unit_suites[] = {
     &suite_virtual_failure,
     &suite_virtual_round,
     &suite_virtual_space,
+    &suite_virtual_model,
     /* the stage */
     &suite_stage_unit,
     &suite_stage_failure,

@@ -88,6 +88,7 @@ extern const struct test_suite suite_virtual_resize;
 extern const struct test_suite suite_virtual_round;
 extern const struct test_suite suite_virtual_scenario;
 extern const struct test_suite suite_virtual_space;
+extern const struct test_suite suite_virtual_model;
 extern const struct test_suite suite_zero;
 
 /* All of the above, in the order of the layers: unit_suites.c. */
