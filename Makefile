@@ -10,7 +10,7 @@ VERSION     := 0.1
 V           ?=
 Q           := $(if $(V),,@)
 export BUILD
-FUZZERS      = $(patsubst %,$(BUILD)/%_fuzz,memory_map frame_pool page_table address_arena)
+FUZZERS      = $(patsubst %,$(BUILD)/%_fuzz,memory_map frame_pool page_table address_arena virtual)
 
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wpointer-arith -Wwrite-strings -Wswitch-enum
@@ -39,10 +39,11 @@ run: setup-run ## boot the image in QEMU and show its report
 
 test: setup-test ## everything that must hold; the last line counts
 	@$(MAKE) -j2 image lib host $(FUZZERS) $(BUILD)/exhaustive_tests \
-	        $(BUILD)/exhaustive_tree_tests $(BUILD)/exhaustive_arena_tests $(SPACE_TESTS) $(BUILD)/thread_tests \
+	        $(BUILD)/exhaustive_tree_tests $(BUILD)/exhaustive_arena_tests \
+	        $(BUILD)/exhaustive_virtual_tests $(SPACE_TESTS) $(BUILD)/thread_tests \
 	        $(BUILD)/thread_stress $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests
-	@python3 scripts/test.py $(foreach part,lint host exhaustive exhaustive-tree exhaustive-arena tables-2 \
-	        tables-4 tables-8 threads stress coverage fuzz bench scripts boot audit \
+	@python3 scripts/test.py $(foreach part,lint host exhaustive exhaustive-tree exhaustive-arena \
+	        exhaustive-virtual tables-2 tables-4 tables-8 threads stress coverage fuzz bench scripts boot audit \
 	        mutants,"$(part)=$(MAKE) -s test-$(part)")
 
 usb: setup-usb ## build/pagestage.img, to be written to a stick
@@ -85,6 +86,9 @@ test-exhaustive-tree: $(BUILD)/exhaustive_tree_tests
 test-exhaustive-arena: $(BUILD)/exhaustive_arena_tests
 	@$<
 
+test-exhaustive-virtual: $(BUILD)/exhaustive_virtual_tests
+	@$<
+
 # Tables of so many entries.
 test-tables-2: $(BUILD)/space_tests_1
 test-tables-4: $(BUILD)/space_tests_2
@@ -93,7 +97,7 @@ test-tables-2 test-tables-4 test-tables-8:
 	@$<
 
 test-fuzz: $(FUZZERS)
-	@python3 scripts/replay.py memory_map frame_pool page_table address_arena
+	@python3 scripts/replay.py memory_map frame_pool page_table address_arena virtual
 
 test-bench: bench-check
 
@@ -111,8 +115,8 @@ test-mutants: mutants
 mutants: ## seeded defects: each must make a part of the tests fail
 	@python3 tests/mutants/run.py
 
-fuzz: $(FUZZERS) ## two minutes of libFuzzer on each: map, frames, page tables, addresses
-	@mkdir -p $(patsubst %,$(BUILD)/fuzz/%,memory_map frame_pool page_table address_arena)
+fuzz: $(FUZZERS) ## two minutes of libFuzzer on each: map, frames, page tables, addresses, virtual
+	@mkdir -p $(patsubst %,$(BUILD)/fuzz/%,memory_map frame_pool page_table address_arena virtual)
 	$(BUILD)/memory_map_fuzz -max_total_time=120 -max_len=1500 $(BUILD)/fuzz/memory_map \
 	        tests/fuzz/corpus/memory_map
 	$(BUILD)/frame_pool_fuzz -max_total_time=120 -max_len=800 $(BUILD)/fuzz/frame_pool \
@@ -121,6 +125,8 @@ fuzz: $(FUZZERS) ## two minutes of libFuzzer on each: map, frames, page tables, 
 	        tests/fuzz/corpus/page_table
 	$(BUILD)/address_arena_fuzz -max_total_time=120 -max_len=400 $(BUILD)/fuzz/address_arena \
 	        tests/fuzz/corpus/address_arena
+	$(BUILD)/virtual_fuzz -max_total_time=120 -max_len=500 $(BUILD)/fuzz/virtual \
+	        tests/fuzz/corpus/virtual
 
 # ---- the library, as a freestanding ELF archive ----
 
@@ -374,6 +380,34 @@ $(BUILD)/exhaustive_arena/%.o: %.c Makefile
 	$(Q)$(CLANG) $(filter-out $(TINY),$(EXHAUSTIVE_FLAGS)) $(TINY_ARENA) -fsanitize=integer \
 	        -fno-sanitize=unsigned-shift-base -MMD -c $< -o $@
 
+# And for the virtual allocator over such an arena.
+VIRTUAL_LED     := $(wildcard mm/virtual*.c mm/address_arena*.c mm/cells*.c)
+VIRTUAL_BELOW   := $(wildcard mm/page_table*.c mm/cache_types*.c mm/range_tree*.c \
+                   mm/frame_pool*.c mm/memory_map*.c tests/model/virtual_*.c) mm/access.c \
+                   mm/sink.c mm/status.c mm/tlb.c tests/machine/memory.c tests/machine/mmu.c
+VIRTUAL_OBJECTS := $(patsubst %.c,$(BUILD)/exhaustive_virtual/%.o,$(VIRTUAL_LED) $(VIRTUAL_BELOW) \
+                   tests/exhaustive/virtual_exhaustive.c)
+
+$(BUILD)/exhaustive_virtual_tests: $(VIRTUAL_OBJECTS)
+	$(Q)$(CLANG) -fsanitize=undefined $^ -o $@
+
+$(BUILD)/exhaustive_virtual/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out $(TINY),$(EXHAUSTIVE_FLAGS)) $(TINY_ARENA) -MMD -c $< -o $@
+
+# Only the virtual allocator and its arena lead the fuzzer.
+FUZZ_VIRTUAL_OBJECTS := $(patsubst %.c,$(BUILD)/fuzzed_virtual/%.o,$(VIRTUAL_LED)) \
+                        $(patsubst %.c,$(BUILD)/exhaustive_virtual/%.o,$(VIRTUAL_BELOW) \
+                        tests/fuzz/virtual_fuzz.c)
+
+$(BUILD)/virtual_fuzz: $(FUZZ_VIRTUAL_OBJECTS)
+	$(Q)$(CLANG) -fsanitize=undefined,fuzzer $^ -o $@
+
+$(BUILD)/fuzzed_virtual/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out $(TINY),$(EXHAUSTIVE_FLAGS)) $(TINY_ARENA) \
+	        -fsanitize=fuzzer-no-link -MMD -c $< -o $@
+
 # ---- and the page tables, with 2, 4 and 8 entries a table ----
 
 SPACE_TESTS   := $(patsubst %,$(BUILD)/space_tests_%,1 2 3)
@@ -445,5 +479,5 @@ clean: ## remove everything that was built
          $(BENCH_OBJECTS:.o=.d) $(CHECK_OBJECTS:.o=.d) $(THREAD_OBJECTS:.o=.d) \
          $(STRESS_OBJECTS:.o=.d) $(COVERAGE_OBJECTS:.o=.d) $(COVERAGE_THREADS:.o=.d) \
          $(FUZZ_OBJECTS:.o=.d) $(EXHAUSTIVE_OBJECTS:.o=.d) $(TREE_OBJECTS:.o=.d) \
-         $(ARENA_OBJECTS:.o=.d) \
+         $(ARENA_OBJECTS:.o=.d) $(VIRTUAL_OBJECTS:.o=.d) $(FUZZ_VIRTUAL_OBJECTS:.o=.d) \
          $(SPACE_OBJECTS:.o=.d) $(FUZZ_SPACE_OBJECTS:.o=.d) $(FUZZ_ARENA_OBJECTS:.o=.d)
