@@ -234,6 +234,7 @@ $(BUILD)/host/%.o: %.c Makefile
 # ---- several processors: with ThreadSanitizer, and as it is shipped, for real reordering ----
 
 THREAD_SOURCES := $(wildcard mm/frame_pool*.c mm/memory_map*.c mm/page_table*.c mm/range_tree*.c \
+                  mm/virtual*.c mm/address_arena*.c mm/cells*.c \
                   tests/threads/*.c tests/harness/*.c) mm/access.c mm/cache_types.c mm/sink.c \
                   mm/status.c mm/tlb.c tests/machine/memory.c
 THREAD_OBJECTS := $(patsubst %.c,$(BUILD)/threads/%.o,$(THREAD_SOURCES))

@@ -165,5 +165,6 @@ extern const struct test_suite suite_frame_pool_waits;
 extern const struct test_suite suite_frame_pool_alone;
 extern const struct test_suite suite_page_table_threads;
 extern const struct test_suite suite_page_table_types_threads;
+extern const struct test_suite suite_virtual_threads;
 
 #endif

@@ -18,11 +18,17 @@
 enum { DEADLINE = 30 /* seconds a case may take */ };
 
 static const struct test_suite *const suites[] = {
-    &suite_frame_pool_threads,         &suite_frame_pool_mixed_threads,
-    &suite_frame_pool_race_threads,    &suite_frame_pool_watch_threads,
-    &suite_frame_pool_promise_threads, &suite_frame_pool_waits,
-    &suite_frame_pool_turns,           &suite_frame_pool_alone,
-    &suite_page_table_threads,         &suite_page_table_types_threads,
+    &suite_frame_pool_threads,
+    &suite_frame_pool_mixed_threads,
+    &suite_frame_pool_race_threads,
+    &suite_frame_pool_watch_threads,
+    &suite_frame_pool_promise_threads,
+    &suite_frame_pool_waits,
+    &suite_frame_pool_turns,
+    &suite_frame_pool_alone,
+    &suite_page_table_threads,
+    &suite_page_table_types_threads,
+    &suite_virtual_threads,
 };
 
 struct options {
