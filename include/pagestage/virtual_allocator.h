@@ -160,9 +160,11 @@ struct ps_virtual_allocator {
  * PS_INVALID_ARGS  NULL; base not page-aligned; no pages; wrapping; not canonical; in both halves;
  *                  no room for one page between guards, or too large ones; an alignment that is not
  *                  a power of two; a tag that is not to allocate with; an unknown flag; pool and
- *                  table of different machines. base 0 is an address like any other, but its first
- * page is never mapped, and so not part of the arena. PS_NO_MEMORY, PS_ACCESS_DENIED  as
- * ps_page_table_anchor(), with PS_VIRTUAL_ANCHOR Takes no frame but for PS_VIRTUAL_ANCHOR.
+ *                  table of different machines
+ * PS_NO_MEMORY     as ps_page_table_anchor(), with PS_VIRTUAL_ANCHOR
+ * PS_ACCESS_DENIED the same
+ * base 0 is an address like any other, but its first page is never mapped, and so not part of the
+ * arena. Takes no frame but for PS_VIRTUAL_ANCHOR.
  */
 PS_MUST_CHECK ps_status ps_virtual_init(struct ps_virtual_allocator *allocator,
                                         struct ps_page_table *table, struct ps_frame_pool *pool,
@@ -171,8 +173,7 @@ PS_MUST_CHECK ps_status ps_virtual_init(struct ps_virtual_allocator *allocator,
 /*
  * Give the bookkeeping back; the structure is zero afterwards. Anchored tables stay.
  * leaks         NULL, or told a line for each allocation that is still live
- * PS_BAD_STATE  not initialised, an allocation is still live, or a call is at work (nothing
- * changed)
+ * PS_BAD_STATE  not initialised, an allocation is still live, or a call is at work: nothing changed
  */
 PS_MUST_CHECK ps_status ps_virtual_destroy(struct ps_virtual_allocator *allocator,
                                            const struct ps_sink *leaks);
