@@ -1,7 +1,6 @@
 #include "virtual_allocator_private.h"
 
-/* ---- quarantine: retired ranges, each with the first page of the next younger as its value ----
- */
+/* ---- quarantine: retired ranges; the value of each is the first page of the next younger ---- */
 
 static void make_free(struct ps_virtual_allocator *allocator, uint64_t first)
 {

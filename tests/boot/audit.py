@@ -174,7 +174,7 @@ def check_guards(tap, name, walk, serial):
     """Around every allocation that the image lists, one page before and one behind."""
     mapped = {va for va, *_ in walk.leaves}
     live = [(int(va, 16), int(pages)) for va, pages in
-            re.findall(rb"^#\s+0x([0-9a-f]{16})\s+(\d+) pages\s+#\d+", serial, re.M)]
+            re.findall(rb"^#\s+0x([0-9a-f]{16})\s+(\d+) pages\s+\d+ bytes", serial, re.M)]
     wrong = [f"{va:#x}" for va, pages in live
              if va - 4096 in mapped or va + pages * 4096 in mapped]
     tap.fact(f"{name}/guard_pages_are_absent", wrong or ([] if live else ["no allocation"]))
