@@ -174,7 +174,7 @@ bool self_test(struct application *app)
     machine_suite_init(&subject);
     live_world_init(&self.world, &app->stage, app->config.seed);
     self.world.operations = app->config.operations;
-    self.world.patience = app->facts.timestamps_per_second;
+    self.world.patience = app->facts.timestamps_per_second / 4;
     watchdog_init(&app->apic, app->facts.timestamps_per_second);
     collect_suites(&self);
     *runner = make_runner(&self);

@@ -6,6 +6,8 @@ usage: test.py NAME=COMMAND ...
 Each command writes TAP. Its whole output goes to build/test/NAME.tap; what is not ok is
 shown at once. A command that ends badly without a failed test, or whose plan and tests
 differ, is one failure more. The last line counts, as `N passed, N failed, N skipped`.
+
+Parts of one thread run two at a time; those that use all processors by themselves, alone.
 """
 import os
 import pathlib
@@ -15,10 +17,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / (os.environ.get("BUILD") or "build") / "test"
 DEADLINE = 600  # seconds for one part: nothing here may hang for ever
+ALONE = {"threads", "stress", "scripts", "boot", "audit", "mutants"}
 RESULT = re.compile(r"(not )?ok\b\s*(\d+)?(?:\s*-?\s*([^#]*))?(?:#\s*(.*))?")
 
 
@@ -38,10 +43,10 @@ class Part:
             self.plan = int(plan[1])
         elif line.startswith("Bail out!"):
             self.bailed = True
-            print(f"  {line}", flush=True)
+            print(f"  {self.name}: {line}", flush=True)
         elif result and result[1]:
             self.failed += 1
-            print(f"  {line}", flush=True)
+            print(f"  {self.name}: {line}", flush=True)
         elif result and (result[4] or "").upper().startswith("SKIP"):
             self.skipped += 1
         elif result:
@@ -49,6 +54,7 @@ class Part:
 
     def run(self):
         start = time.monotonic()
+        print(f"== {self.name}", flush=True)
         log = OUT / f"{self.name}.tap"
         with open(log, "w", encoding="utf-8") as out:
             process = subprocess.Popen(self.command, shell=True, cwd=ROOT, text=True,
@@ -82,9 +88,9 @@ class Part:
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     parts = [Part(*argument.split("=", 1)) for argument in sys.argv[1:]]
-    for part in parts:
-        print(f"== {part.name}", flush=True)
-        part.run()
+    for alone, group in groupby(parts, lambda part: part.name in ALONE):
+        with ThreadPoolExecutor(1 if alone else 2) as pool:
+            list(pool.map(Part.run, group))
     passed, failed, skipped = (sum(getattr(part, what) for part in parts)
                                for what in ("passed", "failed", "skipped"))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
