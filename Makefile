@@ -110,7 +110,8 @@ test-boot: image $(BUILD)/five_levels.efi
 test-audit: image
 	@python3 tests/boot/audit.py $(CASES)
 
-test-mutants: mutants
+test-mutants:
+	@python3 tests/mutants/run.py --passed
 
 mutants: ## seeded defects: each must make a part of the tests fail
 	@python3 tests/mutants/run.py
@@ -224,8 +225,9 @@ HOST_OBJECTS := $(patsubst %.c,$(BUILD)/host/%.o,$(MM) $(HOST_EFI) $(wildcard te
 
 host: $(BUILD)/host_tests ## the host's tests, without running them
 
+# Linked again for every seeded defect: lld takes a third of the time.
 $(BUILD)/host_tests: $(HOST_OBJECTS)
-	$(Q)$(CLANG) $(SANITIZE) $^ -o $@
+	$(Q)$(CLANG) -fuse-ld=lld $(SANITIZE) $^ -o $@
 
 $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -279,7 +281,7 @@ coverage: $(BUILD)/coverage/host_tests $(BUILD)/coverage/thread_tests ## of the 
 
 $(BUILD)/coverage/host_tests: $(COVERAGE_OBJECTS) \
                               $(filter-out $(COVERED:%.c=$(BUILD)/host/%.o),$(HOST_OBJECTS))
-	$(Q)$(CLANG) $(SANITIZE) $(COVERAGE) $^ -o $@
+	$(Q)$(CLANG) -fuse-ld=lld $(SANITIZE) $(COVERAGE) $^ -o $@
 
 $(BUILD)/coverage/thread_tests: $(COVERAGE_THREADS)
 	$(Q)$(CLANG) $(COVERAGE) -pthread $^ -o $@
