@@ -1,8 +1,8 @@
 #include "address_arena_private.h"
 
-/* The live allocation that begins there. */
-ps_status ps_arena_locate_live(const struct ps_arena *arena, uint64_t first,
-                               struct ps_arena_path *path, struct ps_arena_at *at)
+/* The allocation that begins there, live or retired. */
+static ps_status locate(const struct ps_arena *arena, uint64_t first, struct ps_arena_path *path,
+                        struct ps_arena_at *at)
 {
     if (arena == NULL)
         return PS_INVALID_ARGS;
@@ -10,9 +10,15 @@ ps_status ps_arena_locate_live(const struct ps_arena *arena, uint64_t first,
         return PS_BAD_STATE;
     if (!ps_arena_contains(arena, first))
         return PS_OUT_OF_RANGE;
-    if (!ps_arena_locate(arena, first, path, at) || !ps_arena_is_live(at->cell))
-        return PS_NOT_FOUND;
-    return PS_OK;
+    return ps_arena_locate(arena, first, path, at) ? PS_OK : PS_NOT_FOUND;
+}
+
+ps_status ps_arena_locate_live(const struct ps_arena *arena, uint64_t first,
+                               struct ps_arena_path *path, struct ps_arena_at *at)
+{
+    ps_status status = locate(arena, first, path, at);
+
+    return status == PS_OK && !ps_arena_is_live(at->cell) ? PS_NOT_FOUND : status;
 }
 
 /* ---- all of one ---- */
@@ -67,14 +73,11 @@ ps_status ps_arena_release(struct ps_arena *arena, uint64_t first)
 {
     struct ps_arena_path path;
     struct ps_arena_at at;
+    ps_status status = locate(arena, first, &path, &at);
 
-    if (arena == NULL)
-        return PS_INVALID_ARGS;
-    if (arena->machine == NULL)
-        return PS_BAD_STATE;
-    if (!ps_arena_contains(arena, first))
-        return PS_OUT_OF_RANGE;
-    if (!ps_arena_locate(arena, first, &path, &at) || (at.cell->state & RETIRED) == 0)
+    if (status != PS_OK)
+        return status;
+    if ((at.cell->state & RETIRED) == 0)
         return PS_NOT_FOUND;
     arena->counters.retired--;
     arena->counters.retired_pages -= at.cell->pages;

@@ -28,7 +28,7 @@
  * other calls go on; then the allocation is live. Freeing makes it retired, unmaps it in one
  * invalidation round, gives the frames back, and then the addresses.
  *
- * Memory: frames of the pool, PS_FRAME_HEAP: about 130 bytes an allocation, none without
+ * Memory: frames of the pool, PS_FRAME_HEAP: about 150 bytes an allocation, none without
  * allocations, whatever the size of the arena. Giving back never fails for lack of it: frames for
  * cutting allocations are promised by the pool (ps_frame_pool_promise).
  *
